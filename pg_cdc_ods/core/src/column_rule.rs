@@ -1,0 +1,108 @@
+//! How the value of a target column is made from the columns of an event.
+//!
+//! Written in a configuration as JSON: `"CITY"` (that column), `["CITY", "REGION"]` (the first that was sent),
+//! `{"join": ["FIRST_NAME", "LAST_NAME"], "separator": " "}`, `{"column": "STATUS", "equals": "ACTIVE"}`.
+
+use serde_json::Value as Json;
+
+/// The rule for one target column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnRule {
+    /// The value of one source column.
+    Column(String),
+    /// The first of these rules whose columns were sent.
+    FirstOf(Vec<ColumnRule>),
+    /// The texts of the columns that are not null, with a separator between them.
+    Join {
+        /// The source columns, in order.
+        columns: Vec<String>,
+        /// What stands between two texts.
+        separator: String,
+    },
+    /// Whether a source column has this text.
+    Equals {
+        /// The source column.
+        column: String,
+        /// The text it is compared with; numbers compare by their text.
+        text: String,
+    },
+}
+
+/// A rule that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is no column rule: expected a column name, a list of rules, \
+         {{\"join\": [\"A\", \"B\"], \"separator\": \" \"}} or {{\"column\": \"A\", \"equals\": \"text\"}}"
+)]
+pub struct ColumnRuleError(String);
+
+impl ColumnRule {
+    /// Reads a rule from its JSON form.
+    ///
+    /// # Errors
+    /// [`ColumnRuleError`] shows the part that is not understood.
+    pub fn from_json(json: &Json) -> Result<Self, ColumnRuleError> {
+        let refuse = || ColumnRuleError(json.to_string());
+        match json {
+            Json::String(column) if !column.is_empty() => Ok(Self::Column(column.clone())),
+            Json::Array(rules) if !rules.is_empty() => {
+                rules.iter().map(Self::from_json).collect::<Result<_, _>>().map(Self::FirstOf)
+            }
+            Json::Object(fields) => {
+                let text = |name: &str| fields.get(name).and_then(Json::as_str).map(str::to_owned);
+                if let Some(columns) = fields.get("join").and_then(Json::as_array) {
+                    let columns = columns.iter().map(|column| column.as_str().map(str::to_owned));
+                    let columns = columns.collect::<Option<Vec<_>>>().ok_or_else(refuse)?;
+                    return Ok(Self::Join { columns, separator: text("separator").unwrap_or_default() });
+                }
+                let column = text("column").ok_or_else(refuse)?;
+                let text = match fields.get("equals").ok_or_else(refuse)? {
+                    Json::String(text) => text.clone(),
+                    number @ Json::Number(_) => number.to_string(),
+                    _ => return Err(refuse()),
+                };
+                Ok(Self::Equals { column, text })
+            }
+            _ => Err(refuse()),
+        }
+    }
+
+    /// Calls `visit` with every source column the rule reads, and whether the target keeps all that the column says
+    /// (a comparison does not: the column goes to the overflow as well).
+    pub fn visit_columns(&self, visit: &mut impl FnMut(&str, bool)) {
+        match self {
+            Self::Column(column) => visit(column, true),
+            Self::FirstOf(rules) => rules.iter().for_each(|rule| rule.visit_columns(visit)),
+            Self::Join { columns, .. } => columns.iter().for_each(|column| visit(column, true)),
+            Self::Equals { column, .. } => visit(column, false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_form_is_read() {
+        let column = |name: &str| ColumnRule::Column(name.into());
+        assert_eq!(ColumnRule::from_json(&json!("CITY")), Ok(column("CITY")));
+        let first = ColumnRule::FirstOf(vec![column("CITY"), column("REGION")]);
+        assert_eq!(ColumnRule::from_json(&json!(["CITY", "REGION"])), Ok(first));
+        let join = ColumnRule::Join { columns: vec!["A".into(), "B".into()], separator: " ".into() };
+        assert_eq!(ColumnRule::from_json(&json!({"join": ["A", "B"], "separator": " "})), Ok(join));
+        let equals = ColumnRule::Equals { column: "IS_ACTIVE".into(), text: "1".into() };
+        assert_eq!(ColumnRule::from_json(&json!({"column": "IS_ACTIVE", "equals": 1})), Ok(equals));
+    }
+
+    #[test]
+    fn what_is_no_rule_is_shown() {
+        for wrong in
+            [json!(""), json!([]), json!(1), json!({"join": [1]}), json!({"column": "A"}), json!(null)]
+        {
+            let error = ColumnRule::from_json(&wrong).unwrap_err();
+            assert!(error.to_string().starts_with(&wrong.to_string()), "{error}");
+        }
+    }
+}

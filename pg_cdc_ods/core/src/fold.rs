@@ -1,0 +1,188 @@
+//! From the changes of a batch to at most one change per key and statement.
+//!
+//! `INSERT … ON CONFLICT` cannot touch a row twice in one statement, and only the newest state of a key matters. So
+//! changes are sorted by position within their key and those that a newer one supersedes are dropped. A change that
+//! leaves cells as they are ([`RowChange::is_partial`]) does not supersede a whole row before it; then the key has
+//! several changes, and they are applied in rounds, oldest first.
+
+use std::collections::HashMap;
+
+use crate::plan::{Cell, ChangeKind, RowChange};
+
+/// Collects the changes of one target in one batch.
+#[derive(Debug, Default)]
+pub struct Fold<'a> {
+    by_key: HashMap<Vec<u8>, Vec<RowChange<'a>>>,
+}
+
+impl<'a> Fold<'a> {
+    /// Adds a change; the order of calls does not matter, but of two with equal positions the first one stays.
+    pub fn push(&mut self, change: RowChange<'a>) {
+        let changes = self.by_key.entry(change.key_bytes.clone()).or_default();
+        let place = changes.partition_point(|other| other.position < change.position);
+        if changes.get(place).is_some_and(|other| other.position == change.position) {
+            return;
+        }
+        changes.insert(place, change);
+        drop_superseded(changes);
+    }
+
+    /// The changes in rounds: each round has a key at most once, and must be applied before the next. Within a
+    /// round the changes are sorted by key, so that two sessions lock rows in the same order.
+    pub fn into_rounds(self) -> Vec<Vec<RowChange<'a>>> {
+        let mut rounds: Vec<Vec<RowChange<'a>>> = Vec::new();
+        for changes in self.by_key.into_values() {
+            for (round, change) in changes.into_iter().enumerate() {
+                if rounds.len() == round {
+                    rounds.push(Vec::new());
+                }
+                rounds[round].push(change);
+            }
+        }
+        for round in &mut rounds {
+            round.sort_unstable_by(|a, b| a.key_bytes.cmp(&b.key_bytes));
+        }
+        rounds
+    }
+}
+
+/// Drops every change that a newer one makes needless. The list is in order of position.
+fn drop_superseded(changes: &mut Vec<RowChange<'_>>) {
+    let mut newest_first = std::mem::take(changes).into_iter().rev();
+    let mut kept: Vec<RowChange<'_>> = newest_first.next().into_iter().collect();
+    for older in newest_first {
+        if !kept.iter().any(|newer| supersedes(newer, &older)) {
+            kept.push(older);
+        }
+    }
+    kept.reverse();
+    *changes = kept;
+}
+
+/// Whether nothing of `older` can be seen once `newer` has been applied.
+fn supersedes(newer: &RowChange<'_>, older: &RowChange<'_>) -> bool {
+    if !newer.is_partial() {
+        return true;
+    }
+    let ChangeKind::Upsert { cells: newer_cells, overflow: newer_overflow } = &newer.kind else {
+        return true;
+    };
+    let ChangeKind::Upsert { cells, overflow } = &older.kind else {
+        return false;
+    };
+    let covers_cells =
+        newer_cells.iter().zip(cells).all(|(new, old)| *new != Cell::Keep || *old == Cell::Keep);
+    let covers_overflow =
+        overflow.iter().all(|(name, _)| newer_overflow.iter().any(|(newer_name, _)| newer_name == name));
+    covers_cells && covers_overflow && older.is_partial()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Operation, Position, Value};
+    use proptest::prelude::*;
+
+    fn change(key: i64, at: i64, kind: ChangeKind<'static>) -> RowChange<'static> {
+        RowChange {
+            key: vec![Value::Int(key)],
+            key_bytes: key.to_be_bytes().to_vec(),
+            position: Position::from_time(at, 0),
+            op: Operation::Update,
+            source_ts: None,
+            seq: at as u64,
+            kind,
+        }
+    }
+
+    fn upsert(cells: Vec<Cell<'static>>) -> ChangeKind<'static> {
+        ChangeKind::Upsert { cells, overflow: Vec::new() }
+    }
+
+    fn set(value: i64) -> Cell<'static> {
+        Cell::Set(Value::Int(value))
+    }
+
+    #[test]
+    fn the_newest_whole_row_or_delete_is_all_that_is_left() {
+        let mut fold = Fold::default();
+        fold.push(change(1, 3, upsert(vec![set(3)])));
+        fold.push(change(1, 1, upsert(vec![set(1)])));
+        fold.push(change(1, 2, ChangeKind::Delete));
+        fold.push(change(2, 5, ChangeKind::Delete));
+        fold.push(change(2, 4, upsert(vec![set(4)])));
+        let rounds = fold.into_rounds();
+        assert_eq!(rounds.len(), 1);
+        assert_eq!(rounds[0].iter().map(|change| change.seq).collect::<Vec<_>>(), [3, 5]);
+    }
+
+    #[test]
+    fn a_partial_change_comes_after_the_row_it_completes() {
+        let mut fold = Fold::default();
+        fold.push(change(1, 2, upsert(vec![set(2), Cell::Keep])));
+        fold.push(change(1, 3, upsert(vec![set(3), Cell::Keep])));
+        fold.push(change(1, 1, upsert(vec![set(1), set(1)])));
+        let rounds = fold.into_rounds();
+        assert_eq!(rounds.iter().map(|round| round[0].seq).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_duplicate_counts_once() {
+        let mut fold = Fold::default();
+        fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
+        fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
+        assert_eq!(fold.into_rounds().concat().len(), 1);
+    }
+
+    /// The state of one row after changes were applied as the server applies them.
+    fn apply(rounds: Vec<Vec<RowChange<'static>>>) -> Option<Vec<i64>> {
+        let mut row: Option<(Position, Option<Vec<i64>>)> = None;
+        for change in rounds.into_iter().flatten() {
+            if row.as_ref().is_some_and(|(position, _)| *position >= change.position) {
+                continue;
+            }
+            let old = row.take().and_then(|(_, cells)| cells).unwrap_or_else(|| vec![0; 3]);
+            let new = match change.kind {
+                ChangeKind::Delete => None,
+                ChangeKind::Upsert { cells, .. } => Some(
+                    cells
+                        .into_iter()
+                        .zip(old)
+                        .map(|(cell, old)| match cell {
+                            Cell::Set(Value::Int(value)) => value,
+                            _ => old,
+                        })
+                        .collect(),
+                ),
+            };
+            row = Some((change.position, new));
+        }
+        row.and_then(|(_, cells)| cells)
+    }
+
+    fn any_kind() -> impl Strategy<Value = ChangeKind<'static>> {
+        let cell = prop_oneof![Just(Cell::Keep), (1_i64..100).prop_map(set)];
+        prop_oneof![
+            1 => Just(ChangeKind::Delete),
+            4 => prop::collection::vec(cell, 3).prop_map(upsert),
+            2 => prop::collection::vec((1_i64..100).prop_map(set), 3).prop_map(upsert),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn folding_in_any_order_gives_what_the_history_gives(
+            kinds in prop::collection::vec(any_kind(), 1..12),
+            shuffle in prop::collection::vec(any::<u32>(), 24),
+        ) {
+            let history: Vec<_> =
+                kinds.into_iter().enumerate().map(|(at, kind)| change(1, at as i64 + 1, kind)).collect();
+            let expected = apply(history.iter().map(|change| vec![change.clone()]).collect());
+            let mut delivered: Vec<_> = history.iter().chain(&history).cloned().zip(shuffle).collect();
+            delivered.sort_by_key(|(_, rank)| *rank);
+            let mut fold = Fold::default();
+            delivered.into_iter().for_each(|(change, _)| fold.push(change));
+            prop_assert_eq!(apply(fold.into_rounds()), expected);
+        }
+    }
+}

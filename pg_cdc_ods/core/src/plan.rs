@@ -1,0 +1,519 @@
+//! From an event to the changes of rows in one target table: keys, cells, overflow.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::envelope::{Event, Operation, Row};
+use crate::reject::{ErrorType, Reject};
+use crate::{ColumnRule, ColumnType, Position, Value, ValueError, json};
+
+/// What becomes of columns that have no place in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// They are kept in `extra_fields`.
+    Overflow,
+    /// The event is a dead letter.
+    Reject,
+}
+
+/// What a delete does to the target's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDelete {
+    /// It removes the row.
+    Delete,
+    /// It keeps the row and sets `source_op` to `d`.
+    Soft,
+    /// It does nothing.
+    Ignore,
+}
+
+/// A column of the target that events feed.
+#[derive(Debug, Clone)]
+pub struct TargetColumn {
+    /// The column's name in the target.
+    pub name: String,
+    /// Its type.
+    pub column_type: ColumnType,
+    /// Where its value comes from.
+    pub rule: ColumnRule,
+}
+
+/// A plan that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The key names a column that the target does not have.
+    #[error("key column {0:?} is not a column of the target")]
+    UnknownKeyColumn(String),
+    /// There is no key.
+    #[error("the key has no columns")]
+    EmptyKey,
+}
+
+/// The value of one column in one change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell<'a> {
+    /// The column takes this value.
+    Set(Value<'a>),
+    /// The event did not send the column: the stored value stays.
+    Keep,
+}
+
+/// What is done to a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChangeKind<'a> {
+    /// The row gets these cells, in the order of [`Plan::columns`].
+    Upsert {
+        /// One cell for each column of the plan.
+        cells: Vec<Cell<'a>>,
+        /// Columns without a place in the target: name and raw JSON.
+        overflow: Vec<(String, &'a str)>,
+    },
+    /// The row is removed.
+    Delete,
+}
+
+/// A change of one row of a target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowChange<'a> {
+    /// The values of the key columns, in the order of [`Plan::key`]; never NULL.
+    pub key: Vec<Value<'a>>,
+    /// The same as bytes that are equal exactly if the keys are.
+    pub key_bytes: Vec<u8>,
+    /// The position of the event.
+    pub position: Position,
+    /// The operation of the event.
+    pub op: Operation,
+    /// The source's time, microseconds since the Unix epoch.
+    pub source_ts: Option<i64>,
+    /// The inbox's number of the message, to find it again when the row is refused.
+    pub seq: u64,
+    /// What is done.
+    pub kind: ChangeKind<'a>,
+}
+
+impl RowChange<'_> {
+    /// Whether the change leaves some of the row as it is: cells that were not sent.
+    pub fn is_partial(&self) -> bool {
+        matches!(&self.kind, ChangeKind::Upsert { cells, .. } if cells.contains(&Cell::Keep))
+    }
+}
+
+/// How events of one source become rows of one target; made once for each configuration.
+#[derive(Debug)]
+pub struct Plan {
+    columns: Vec<TargetColumn>,
+    key: Vec<usize>,
+    on_unknown: OnUnknown,
+    on_delete: OnDelete,
+    /// Columns that are neither stored nor overflow, e.g. XML that is extracted elsewhere.
+    dropped: Vec<String>,
+    /// Source columns by name in lower case: the slot a value is put in, and whether it also overflows.
+    slots: HashMap<String, Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    index: usize,
+    overflows: bool,
+}
+
+/// The raw values of one row image, by slot.
+struct Sent<'a> {
+    raw: Vec<Option<&'a str>>,
+    overflow: Vec<(String, &'a str)>,
+}
+
+impl Plan {
+    /// Makes a plan. Columns are found by name without regard to case.
+    ///
+    /// # Errors
+    /// [`PlanError`] if the key does not name columns of the target.
+    pub fn new(
+        columns: Vec<TargetColumn>,
+        key: &[String],
+        on_unknown: OnUnknown,
+        on_delete: OnDelete,
+        dropped: &[String],
+    ) -> Result<Self, PlanError> {
+        if key.is_empty() {
+            return Err(PlanError::EmptyKey);
+        }
+        let find = |name: &String| {
+            let found = columns.iter().position(|column| column.name == *name);
+            found.ok_or_else(|| PlanError::UnknownKeyColumn(name.clone()))
+        };
+        let key = key.iter().map(find).collect::<Result<_, _>>()?;
+        let mut slots: HashMap<String, Slot> = HashMap::new();
+        for column in &columns {
+            column.rule.visit_columns(&mut |name, keeps_all| {
+                let index = slots.len();
+                let slot = slots.entry(name.to_lowercase()).or_insert(Slot { index, overflows: true });
+                slot.overflows &= !keeps_all;
+            });
+        }
+        let dropped = dropped.iter().map(|name| name.to_lowercase()).collect();
+        Ok(Self { columns, key, on_unknown, on_delete, dropped, slots })
+    }
+
+    /// The columns of the target that events feed.
+    pub fn columns(&self) -> &[TargetColumn] {
+        &self.columns
+    }
+
+    /// The key, as indexes into [`Plan::columns`].
+    pub fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// The changes an event makes: mostly one; two when an update changed the key; none for what concerns no row.
+    ///
+    /// # Errors
+    /// A [`Reject`] of type `SCHEMA_MISMATCH` that names the column, the value and the expected type.
+    pub fn changes<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
+        match event.op {
+            Operation::Create | Operation::Read => {
+                Ok(vec![self.upsert(event, seq, required(&event.after, "after")?, "after")?])
+            }
+            Operation::Update => self.update(event, seq),
+            Operation::Delete => self.delete(event, seq),
+            Operation::Truncate | Operation::Message => Ok(Vec::new()),
+        }
+    }
+
+    fn update<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
+        let upsert = self.upsert(event, seq, required(&event.after, "after")?, "after")?;
+        let before = event.before.as_ref().filter(|row| !row.is_empty());
+        let old_key = before.and_then(|row| self.key_of(&self.sent(row), "before").ok());
+        let mut changes = Vec::with_capacity(1);
+        if let Some((key, key_bytes)) = old_key.filter(|(_, bytes)| *bytes != upsert.key_bytes) {
+            changes.push(change(event, seq, key, key_bytes, ChangeKind::Delete));
+        }
+        changes.push(upsert);
+        Ok(changes)
+    }
+
+    fn delete<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
+        let before = event.before.as_ref().filter(|row| !row.is_empty());
+        let (row, image) = before.map_or((event.after.as_ref(), "after"), |row| (Some(row), "before"));
+        let row = row.ok_or_else(|| missing_image("before"))?;
+        match self.on_delete {
+            OnDelete::Ignore => Ok(Vec::new()),
+            OnDelete::Soft => Ok(vec![self.upsert(event, seq, row, image)?]),
+            OnDelete::Delete => {
+                let (key, key_bytes) = self.key_of(&self.sent(row), image)?;
+                Ok(vec![change(event, seq, key, key_bytes, ChangeKind::Delete)])
+            }
+        }
+    }
+
+    fn upsert<'a>(
+        &self,
+        event: &Event<'a>,
+        seq: u64,
+        row: &Row<'a>,
+        image: &str,
+    ) -> Result<RowChange<'a>, Reject> {
+        let mut sent = self.sent(row);
+        if self.on_unknown == OnUnknown::Reject && !sent.overflow.is_empty() {
+            let names: Vec<&str> = sent.overflow.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!("columns unknown to the target: {}", names.join(", "));
+            return Err(Reject::at(
+                ErrorType::SchemaMismatch,
+                format!("payload.{image}.{}", names[0]),
+                message,
+            ));
+        }
+        if let Some((name, raw)) = sent.overflow.iter().find(|(_, raw)| !json::fits_jsonb(raw)) {
+            let error = ValueError { expected: "JSON that jsonb can hold".into(), found: (*raw).to_owned() };
+            return Err(mismatch(image, name, &error));
+        }
+        sent.overflow.retain(|(_, raw)| !json::is_unavailable(raw));
+        let (key, key_bytes) = self.key_of(&sent, image)?;
+        // Only an update may leave columns out; a create, a read or a delete is the whole row.
+        let absent = if event.op == Operation::Update { Cell::Keep } else { Cell::Set(Value::Null) };
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            cells.push(match self.evaluate(&column.rule, &sent) {
+                Raw::Absent => absent.clone(),
+                Raw::Unavailable => Cell::Keep,
+                raw => Cell::Set(
+                    read(column, raw).map_err(|error| mismatch(image, source_name(column), &error))?,
+                ),
+            });
+        }
+        let kind = ChangeKind::Upsert { cells, overflow: sent.overflow };
+        Ok(change(event, seq, key, key_bytes, kind))
+    }
+
+    fn sent<'a>(&self, row: &Row<'a>) -> Sent<'a> {
+        let mut sent = Sent { raw: vec![None; self.slots.len()], overflow: Vec::new() };
+        for (name, raw) in row.columns() {
+            let lower = lower_case(name);
+            let slot = self.slots.get(lower.as_ref());
+            if let Some(slot) = slot {
+                sent.raw[slot.index] = Some(raw);
+            }
+            if slot.is_none_or(|slot| slot.overflows) && !self.dropped.iter().any(|dropped| *dropped == lower)
+            {
+                sent.overflow.retain(|(known, _)| known != name);
+                sent.overflow.push((name.to_owned(), raw));
+            }
+        }
+        sent
+    }
+
+    fn key_of<'a>(&self, sent: &Sent<'a>, image: &str) -> Result<(Vec<Value<'a>>, Vec<u8>), Reject> {
+        let mut key = Vec::with_capacity(self.key.len());
+        let mut bytes = Vec::with_capacity(self.key.len() * 12);
+        for index in &self.key {
+            let column = &self.columns[*index];
+            let value = match self.evaluate(&column.rule, sent) {
+                Raw::Absent | Raw::Unavailable => Value::Null,
+                raw => read(column, raw).map_err(|error| mismatch(image, source_name(column), &error))?,
+            };
+            if value == Value::Null {
+                let path = format!("payload.{image}.{}", source_name(column));
+                let message = format!("the key column {} is missing or null", source_name(column));
+                return Err(Reject::at(ErrorType::SchemaMismatch, path, message));
+            }
+            push_key(&mut bytes, &value);
+            key.push(value);
+        }
+        Ok((key, bytes))
+    }
+
+    fn evaluate<'a>(&self, rule: &ColumnRule, sent: &Sent<'a>) -> Raw<'a> {
+        let raw = |column: &str| sent.raw[self.slots[&column.to_lowercase()].index];
+        match rule {
+            ColumnRule::Column(column) => match raw(column) {
+                None => Raw::Absent,
+                Some(raw) if json::is_unavailable(raw) => Raw::Unavailable,
+                Some(raw) => Raw::Json(raw),
+            },
+            ColumnRule::FirstOf(rules) => {
+                let sent_ones = rules.iter().map(|rule| self.evaluate(rule, sent));
+                sent_ones.into_iter().find(|raw| !matches!(raw, Raw::Absent)).unwrap_or(Raw::Absent)
+            }
+            ColumnRule::Join { columns, separator } => {
+                let sent_ones: Vec<&str> = columns.iter().filter_map(|column| raw(column)).collect();
+                if sent_ones.is_empty() {
+                    return Raw::Absent;
+                }
+                let texts: Vec<_> =
+                    sent_ones.into_iter().filter(|raw| *raw != "null").map(plain_text).collect();
+                if texts.is_empty() { Raw::Json("null") } else { Raw::Text(texts.join(separator)) }
+            }
+            ColumnRule::Equals { column, text } => match raw(column) {
+                None => Raw::Absent,
+                Some("null") => Raw::Json("null"),
+                Some(raw) => Raw::Json(if plain_text(raw) == *text { "true" } else { "false" }),
+            },
+        }
+    }
+}
+
+/// What a rule found.
+enum Raw<'a> {
+    Absent,
+    Unavailable,
+    Json(&'a str),
+    Text(String),
+}
+
+fn read<'a>(column: &TargetColumn, raw: Raw<'a>) -> Result<Value<'a>, ValueError> {
+    match raw {
+        Raw::Json(raw) => column.column_type.convert(raw),
+        Raw::Text(text) => column.column_type.read_text(Cow::Owned(text)),
+        Raw::Absent | Raw::Unavailable => Ok(Value::Null),
+    }
+}
+
+fn change<'a>(
+    event: &Event<'a>,
+    seq: u64,
+    key: Vec<Value<'a>>,
+    key_bytes: Vec<u8>,
+    kind: ChangeKind<'a>,
+) -> RowChange<'a> {
+    let (position, op, source_ts) = (event.position.clone(), event.op, event.source_ts);
+    RowChange { key, key_bytes, position, op, source_ts, seq, kind }
+}
+
+fn required<'e, 'a>(row: &'e Option<Row<'a>>, image: &str) -> Result<&'e Row<'a>, Reject> {
+    row.as_ref().ok_or_else(|| missing_image(image))
+}
+
+fn missing_image(image: &str) -> Reject {
+    let message = format!("the event has no \"{image}\" image of the row");
+    Reject::at(ErrorType::MalformedEvent, format!("payload.{image}"), message)
+}
+
+fn mismatch(image: &str, column: &str, error: &ValueError) -> Reject {
+    let message = format!("column {column}: {error}");
+    Reject::at(ErrorType::SchemaMismatch, format!("payload.{image}.{column}"), message)
+}
+
+/// The name of the source column that an error is about: the first that the rule reads.
+fn source_name(column: &TargetColumn) -> &str {
+    fn first(rule: &ColumnRule) -> Option<&str> {
+        match rule {
+            ColumnRule::Column(column) | ColumnRule::Equals { column, .. } => Some(column),
+            ColumnRule::FirstOf(rules) => rules.first().and_then(first),
+            ColumnRule::Join { columns, .. } => columns.first().map(String::as_str),
+        }
+    }
+    first(&column.rule).unwrap_or(&column.name)
+}
+
+fn plain_text(raw: &str) -> Cow<'_, str> {
+    json::string(raw).unwrap_or(Cow::Borrowed(raw))
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.chars().any(char::is_uppercase) { Cow::Owned(name.to_lowercase()) } else { Cow::Borrowed(name) }
+}
+
+/// Appends a key value so that two keys have the same bytes exactly if they are the same key.
+fn push_key(bytes: &mut Vec<u8>, value: &Value<'_>) {
+    let text = match value {
+        Value::Null => Cow::Borrowed(""),
+        Value::Bool(value) => Cow::Owned(value.to_string()),
+        Value::Int(value) | Value::Timestamp(value) => Cow::Owned(value.to_string()),
+        Value::Date(value) => Cow::Owned(value.to_string()),
+        Value::Float(value) => Cow::Owned(value.to_string()),
+        Value::Numeric(text) => Cow::Owned(canonical_number(text)),
+        Value::Text(text) | Value::Json(text) => Cow::Borrowed(text.as_ref()),
+    };
+    bytes.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// A number without leading and trailing zeros, so that `1`, `01` and `1.00` are one key. Exponents stay as they
+/// are: no source writes keys with them.
+fn canonical_number(text: &str) -> String {
+    let text = text.trim();
+    if text.contains(['e', 'E']) {
+        return text.to_ascii_lowercase();
+    }
+    let (sign, digits) =
+        text.strip_prefix('-').map_or(("", text.trim_start_matches('+')), |rest| ("-", rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    match (whole, fraction) {
+        ("", "") => "0".to_owned(),
+        (whole, "") => format!("{sign}{whole}"),
+        (whole, fraction) => format!("{sign}{whole}.{fraction}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Decoded, decode};
+    use serde_json::json;
+
+    fn column(name: &str, column_type: ColumnType, rule: serde_json::Value) -> TargetColumn {
+        TargetColumn { name: name.into(), column_type, rule: ColumnRule::from_json(&rule).unwrap() }
+    }
+
+    fn customers(on_unknown: OnUnknown, on_delete: OnDelete) -> Plan {
+        let columns = vec![
+            column("id", ColumnType::Int8, json!("ID")),
+            column("name", ColumnType::Text, json!([{"join": ["FIRST", "LAST"], "separator": " "}, "NAME"])),
+            column("active", ColumnType::Bool, json!([{"column": "STATUS", "equals": "ACTIVE"}])),
+        ];
+        Plan::new(columns, &["id".into()], on_unknown, on_delete, &["DOC".into()]).unwrap()
+    }
+
+    fn overflow_plan() -> Plan {
+        customers(OnUnknown::Overflow, OnDelete::Delete)
+    }
+
+    fn changes<'a>(plan: &Plan, body: &'a str) -> Result<Vec<RowChange<'a>>, Reject> {
+        match decode("x/S/T/op", body.as_bytes(), 1).unwrap() {
+            Decoded::Change(event) => plan.changes(&event, 1),
+            Decoded::Control => panic!("a control message"),
+        }
+    }
+
+    fn cells<'c, 'a>(change: &'c RowChange<'a>) -> &'c [Cell<'a>] {
+        match &change.kind {
+            ChangeKind::Upsert { cells, .. } => cells,
+            ChangeKind::Delete => panic!("a delete"),
+        }
+    }
+
+    #[test]
+    fn rules_make_the_cells_and_the_rest_overflows() {
+        let body = r#"{"op":"c","after":{"ID":7,"FIRST":"Ann","LAST":"Lee","STATUS":"GONE","TEL":"1","DOC":"<x/>"}}"#;
+        let change = &changes(&overflow_plan(), body).unwrap()[0];
+        let expected = [Value::Int(7), Value::Text("Ann Lee".into()), Value::Bool(false)].map(Cell::Set);
+        assert_eq!(cells(change), expected);
+        let ChangeKind::Upsert { overflow, .. } = &change.kind else { panic!("a delete") };
+        // A comparison loses what STATUS said, so STATUS overflows as well; DOC is dropped.
+        assert_eq!(*overflow, [("STATUS".to_owned(), "\"GONE\""), ("TEL".to_owned(), "\"1\"")]);
+    }
+
+    #[test]
+    fn what_a_create_leaves_out_is_null_and_what_an_update_leaves_out_stays() {
+        let create = &changes(&overflow_plan(), r#"{"op":"c","after":{"ID":7}}"#).unwrap()[0];
+        assert_eq!(cells(create)[1], Cell::Set(Value::Null));
+        let update = r#"{"op":"u","after":{"ID":7,"NAME":"__debezium_unavailable_value"}}"#;
+        let update = &changes(&overflow_plan(), update).unwrap()[0];
+        assert_eq!(cells(update)[1..], [Cell::Keep, Cell::Keep]);
+        assert!(update.is_partial() && !create.is_partial());
+    }
+
+    #[test]
+    fn an_update_of_the_key_moves_the_row() {
+        let body = r#"{"op":"u","before":{"ID":1},"after":{"ID":2,"NAME":"a","STATUS":"ACTIVE"}}"#;
+        let moved = changes(&overflow_plan(), body).unwrap();
+        assert_eq!(moved.len(), 2);
+        assert_eq!((&moved[0].kind, &moved[0].key), (&ChangeKind::Delete, &vec![Value::Int(1)]));
+        assert_eq!(moved[1].key, [Value::Int(2)]);
+    }
+
+    #[test]
+    fn a_delete_takes_its_key_from_before_and_follows_the_policy() {
+        let body = r#"{"op":"d","before":{"ID":1},"after":null}"#;
+        assert_eq!(changes(&overflow_plan(), body).unwrap()[0].kind, ChangeKind::Delete);
+        assert!(changes(&customers(OnUnknown::Overflow, OnDelete::Ignore), body).unwrap().is_empty());
+        let soft = changes(&customers(OnUnknown::Overflow, OnDelete::Soft), body).unwrap();
+        assert!(matches!(soft[0].kind, ChangeKind::Upsert { .. }));
+    }
+
+    #[test]
+    fn a_misfit_names_the_column_the_value_and_the_type() {
+        let error = changes(&overflow_plan(), r#"{"op":"c","after":{"ID":"x7"}}"#).unwrap_err();
+        assert_eq!(error.error_type, ErrorType::SchemaMismatch);
+        assert_eq!(error.path, "payload.after.ID");
+        assert_eq!(error.message, "column ID: expected a bigint, found x7");
+    }
+
+    #[test]
+    fn a_key_must_be_there() {
+        for body in [r#"{"op":"c","after":{"NAME":"a"}}"#, r#"{"op":"d","before":{"ID":null}}"#] {
+            assert!(changes(&overflow_plan(), body).unwrap_err().message.contains("key column ID"), "{body}");
+        }
+        assert_eq!(changes(&overflow_plan(), r#"{"op":"c"}"#).unwrap_err().path, "payload.after");
+    }
+
+    #[test]
+    fn unknown_columns_can_be_refused() {
+        let plan = customers(OnUnknown::Reject, OnDelete::Delete);
+        let error = changes(&plan, r#"{"op":"c","after":{"ID":1,"TEL":"1","FAX":"2"}}"#).unwrap_err();
+        assert!(error.message.ends_with("TEL, FAX"), "{}", error.message);
+    }
+
+    #[test]
+    fn equal_keys_have_equal_bytes() {
+        let bytes = |number: &str| {
+            let mut bytes = Vec::new();
+            push_key(&mut bytes, &Value::Numeric(number.to_owned().into()));
+            bytes
+        };
+        assert_eq!(bytes("1"), bytes("01.00"));
+        assert_eq!(bytes("-0"), bytes("0.0"));
+        assert_ne!(bytes("10"), bytes("1"));
+    }
+}

@@ -1,0 +1,3 @@
+//! What tests share: the reference model of the e-commerce preset.
+
+pub mod model;
