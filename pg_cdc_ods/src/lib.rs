@@ -1,2 +1,38 @@
-//! Placeholder.
+//! pg_cdc_ods: an operational data store that keeps itself up to date, inside PostgreSQL.
+
+use pgrx::prelude::*;
+
+mod apply;
+mod attach;
+mod inbox;
+mod preset;
+mod settings;
+mod sql_error;
+mod subtransaction;
+
 pgrx::pg_module_magic!();
+
+extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
+
+/// Called by PostgreSQL when the library is loaded.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::init();
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+mod server_tests;
+
+/// What `cargo pgrx test` needs to start its server.
+#[cfg(test)]
+pub mod pg_test {
+    /// Called once before the tests.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Lines for `postgresql.conf` of the test server.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec!["shared_preload_libraries = 'pg_cdc_ods'"]
+    }
+}

@@ -183,7 +183,7 @@ impl Plan {
     fn update<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
         let upsert = self.upsert(event, seq, required(&event.after, "after")?, "after")?;
         let before = event.before.as_ref().filter(|row| !row.is_empty());
-        let old_key = before.and_then(|row| self.key_of(&self.sent(row), "before").ok());
+        let old_key = before.and_then(|row| self.key_of(row, &self.sent(row), "before").ok());
         let mut changes = Vec::with_capacity(1);
         if let Some((key, key_bytes)) = old_key.filter(|(_, bytes)| *bytes != upsert.key_bytes) {
             changes.push(change(event, seq, key, key_bytes, ChangeKind::Delete));
@@ -200,7 +200,7 @@ impl Plan {
             OnDelete::Ignore => Ok(Vec::new()),
             OnDelete::Soft => Ok(vec![self.upsert(event, seq, row, image)?]),
             OnDelete::Delete => {
-                let (key, key_bytes) = self.key_of(&self.sent(row), image)?;
+                let (key, key_bytes) = self.key_of(row, &self.sent(row), image)?;
                 Ok(vec![change(event, seq, key, key_bytes, ChangeKind::Delete)])
             }
         }
@@ -228,7 +228,7 @@ impl Plan {
             return Err(mismatch(image, name, &error));
         }
         sent.overflow.retain(|(_, raw)| !json::is_unavailable(raw));
-        let (key, key_bytes) = self.key_of(&sent, image)?;
+        let (key, key_bytes) = self.key_of(row, &sent, image)?;
         // Only an update may leave columns out; a create, a read or a delete is the whole row.
         let absent = if event.op == Operation::Update { Cell::Keep } else { Cell::Set(Value::Null) };
         let mut cells = Vec::with_capacity(self.columns.len());
@@ -237,7 +237,7 @@ impl Plan {
                 Raw::Absent => absent.clone(),
                 Raw::Unavailable => Cell::Keep,
                 raw => Cell::Set(
-                    read(column, raw).map_err(|error| mismatch(image, source_name(column), &error))?,
+                    read(column, raw).map_err(|error| mismatch(image, source_name(column, row), &error))?,
                 ),
             });
         }
@@ -262,18 +262,25 @@ impl Plan {
         sent
     }
 
-    fn key_of<'a>(&self, sent: &Sent<'a>, image: &str) -> Result<(Vec<Value<'a>>, Vec<u8>), Reject> {
+    fn key_of<'a>(
+        &self,
+        row: &Row<'a>,
+        sent: &Sent<'a>,
+        image: &str,
+    ) -> Result<(Vec<Value<'a>>, Vec<u8>), Reject> {
         let mut key = Vec::with_capacity(self.key.len());
         let mut bytes = Vec::with_capacity(self.key.len() * 12);
         for index in &self.key {
             let column = &self.columns[*index];
             let value = match self.evaluate(&column.rule, sent) {
                 Raw::Absent | Raw::Unavailable => Value::Null,
-                raw => read(column, raw).map_err(|error| mismatch(image, source_name(column), &error))?,
+                raw => {
+                    read(column, raw).map_err(|error| mismatch(image, source_name(column, row), &error))?
+                }
             };
             if value == Value::Null {
-                let path = format!("payload.{image}.{}", source_name(column));
-                let message = format!("the key column {} is missing or null", source_name(column));
+                let path = format!("payload.{image}.{}", source_name(column, row));
+                let message = format!("the key column {} is missing or null", source_name(column, row));
                 return Err(Reject::at(ErrorType::SchemaMismatch, path, message));
             }
             push_key(&mut bytes, &value);
@@ -353,8 +360,8 @@ fn mismatch(image: &str, column: &str, error: &ValueError) -> Reject {
     Reject::at(ErrorType::SchemaMismatch, format!("payload.{image}.{column}"), message)
 }
 
-/// The name of the source column that an error is about: the first that the rule reads.
-fn source_name(column: &TargetColumn) -> &str {
+/// The name of the source column that an error is about, as the event spells it: the first that the rule reads.
+fn source_name<'n>(column: &'n TargetColumn, row: &'n Row<'_>) -> &'n str {
     fn first(rule: &ColumnRule) -> Option<&str> {
         match rule {
             ColumnRule::Column(column) | ColumnRule::Equals { column, .. } => Some(column),
@@ -362,7 +369,9 @@ fn source_name(column: &TargetColumn) -> &str {
             ColumnRule::Join { columns, .. } => columns.first().map(String::as_str),
         }
     }
-    first(&column.rule).unwrap_or(&column.name)
+    let configured = first(&column.rule).unwrap_or(&column.name);
+    let spelled = row.columns().map(|(name, _)| name);
+    spelled.into_iter().find(|name| lower_case(name) == lower_case(configured)).unwrap_or(configured)
 }
 
 fn plain_text(raw: &str) -> Cow<'_, str> {

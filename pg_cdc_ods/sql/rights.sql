@@ -1,0 +1,38 @@
+-- Functions are nobody's by default: what is granted is granted here, and search paths are pinned.
+
+do $$
+declare
+    routine regprocedure;
+begin
+    for routine in
+        select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'cdc'::regnamespace and p.prokind = 'f'
+    loop
+        execute pg_catalog.format('revoke all on function %s from public', routine);
+        execute pg_catalog.format('alter function %s set search_path = pg_catalog, pg_temp', routine);
+    end loop;
+end
+$$;
+-- Evaluated for every message: a pinned search path would cost a change of settings each time, and it needs none.
+alter function cdc.inbox_slot() reset search_path;
+
+grant execute on function cdc.inbox_slot() to cdc_writer, cdc_admin;
+grant execute on function cdc.ingest(text, text, jsonb) to cdc_writer, cdc_admin;
+grant execute on function cdc.apply(integer), cdc.flush(interval), cdc.pause(), cdc.resume() to cdc_admin;
+grant execute on function cdc.install_preset(text, text) to cdc_admin;
+grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
+grant execute on function cdc.detach(text) to cdc_admin;
+
+alter function cdc.apply(integer) security definer;
+alter function cdc.flush(interval) security definer;
+alter function cdc.pause() security definer;
+alter function cdc.resume() security definer;
+
+comment on function cdc.ingest(text, text, jsonb) is 'Puts one message into the inbox by hand; returns its seq.';
+comment on function cdc.apply(integer) is 'Applies waiting messages now, in this session and transaction.';
+comment on function cdc.flush(interval) is 'Waits until all messages that had arrived are applied.';
+comment on function cdc.pause() is 'Stops applying; messages go on arriving.';
+comment on function cdc.resume() is 'Goes on applying after cdc.pause().';
+comment on function cdc.attach(text, text, text[], text, text, jsonb, text[]) is
+    'A source table feeds a target table; replaces an earlier attachment of the same source.';
+comment on function cdc.detach(text) is 'Ends an attachment; the target table stays.';
+comment on function cdc.install_preset(text, text) is 'Creates the tables and attachments of a preset in a schema.';

@@ -1,0 +1,156 @@
+//! The attachments as the apply path needs them: targets with their columns, types and plans.
+
+use std::collections::HashMap;
+use std::ops::Index;
+
+use cdc_core::{
+    ColumnRule, ColumnType, ErrorType, OnDelete, OnUnknown, Plan, Reject, SourceTable, TargetColumn,
+};
+use pgrx::spi::{SpiClient, quote_qualified_identifier};
+use pgrx::{JsonB, pg_sys};
+
+use crate::sql_error::spi_failed;
+
+/// The columns that every ODS table carries beside those of its source.
+pub(crate) const BOOKKEEPING: [(&str, &str); 5] = [
+    ("extra_fields", "jsonb"),
+    ("source_op", "text"),
+    ("source_ts", "timestamptz"),
+    ("source_pos", "bytea"),
+    ("processed_at", "timestamptz"),
+];
+
+/// A target table and what is needed to write to it.
+pub(crate) struct Target {
+    /// The number of its attachment.
+    pub(crate) attachment_id: i32,
+    /// The role whose rights rows are written with.
+    pub(crate) owner: pg_sys::Oid,
+    /// The quoted name.
+    pub(crate) name: String,
+    plan: Result<Plan, Reject>,
+}
+
+impl Target {
+    /// The plan, or why there is none: the table is missing, or lacks its key columns.
+    pub(crate) fn plan(&self) -> Result<&Plan, Reject> {
+        self.plan.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// All targets, found by source table.
+pub(crate) struct Targets {
+    all: Vec<Target>,
+    by_source: HashMap<SourceTable, usize>,
+}
+
+impl Index<usize> for Targets {
+    type Output = Target;
+
+    fn index(&self, index: usize) -> &Target {
+        &self.all[index]
+    }
+}
+
+const ATTACHMENTS: &str = "
+    select a.attachment_id, a.source_schema, a.source_table, a.target_schema, a.target_table, a.key, a.on_unknown,
+           a.on_delete, a.columns, a.dropped, a.owner::oid, t.names, t.types
+      from cdc.attachments a
+      left join lateral (
+        select array_agg(c.attname::text order by c.attnum) as names,
+               array_agg(format_type(c.atttypid, null) order by c.attnum) as types
+          from pg_catalog.pg_attribute c
+         where c.attrelid = to_regclass(format('%I.%I', a.target_schema, a.target_table))
+           and c.attnum > 0 and not c.attisdropped and c.attgenerated = ''
+      ) t on true
+     order by a.attachment_id";
+
+impl Targets {
+    /// Reads the attachments and the columns of their tables as they are now.
+    pub(crate) fn load(client: &mut SpiClient<'_>) -> Self {
+        let rows = client.select(ATTACHMENTS, None, &[]);
+        let load = rows.and_then(|rows| {
+            let mut targets = Self { all: Vec::new(), by_source: HashMap::new() };
+            for row in rows {
+                let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
+                let list = |ordinal| row.get::<Vec<String>>(ordinal).map(Option::unwrap_or_default);
+                let columns = row.get::<JsonB>(9)?.map_or(serde_json::Value::Null, |json| json.0);
+                let settings = Settings {
+                    name: quote_qualified_identifier(text(4)?, text(5)?),
+                    key: list(6)?,
+                    on_unknown: if text(7)? == "reject" { OnUnknown::Reject } else { OnUnknown::Overflow },
+                    on_delete: match text(8)?.as_str() {
+                        "soft" => OnDelete::Soft,
+                        "ignore" => OnDelete::Ignore,
+                        _ => OnDelete::Delete,
+                    },
+                    columns,
+                    dropped: list(10)?,
+                };
+                let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
+                targets.by_source.insert(SourceTable::new(text(2)?, text(3)?), targets.all.len());
+                targets.all.push(Target {
+                    attachment_id: row.get(1)?.unwrap_or_default(),
+                    owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
+                    plan: make_plan(&settings, table_columns),
+                    name: settings.name,
+                });
+            }
+            Ok(targets)
+        });
+        load.unwrap_or_else(|error| spi_failed("cannot read cdc.attachments", &error))
+    }
+
+    /// The target of a source table: attached by its full name, else for any schema.
+    pub(crate) fn find(&self, source: &SourceTable) -> Option<usize> {
+        self.by_source.get(source).or_else(|| self.by_source.get(&source.in_any_schema())).copied()
+    }
+}
+
+struct Settings {
+    name: String,
+    key: Vec<String>,
+    on_unknown: OnUnknown,
+    on_delete: OnDelete,
+    columns: serde_json::Value,
+    dropped: Vec<String>,
+}
+
+fn make_plan(settings: &Settings, table_columns: Vec<(String, String)>) -> Result<Plan, Reject> {
+    let refuse = |message: String| Reject::whole(ErrorType::ProcessingError, message);
+    if table_columns.is_empty() {
+        return Err(refuse(format!("the target table {} does not exist", settings.name)));
+    }
+    let columns = table_columns
+        .into_iter()
+        .filter(|(name, _)| BOOKKEEPING.iter().all(|(own, _)| own != name))
+        .map(|(name, type_name)| {
+            let rule = match settings.columns.get(&name) {
+                Some(json) => ColumnRule::from_json(json).map_err(|error| refuse(error.to_string()))?,
+                None => ColumnRule::Column(name.clone()),
+            };
+            Ok(TargetColumn { name, column_type: column_type(&type_name), rule })
+        })
+        .collect::<Result<Vec<_>, Reject>>()?;
+    Plan::new(columns, &settings.key, settings.on_unknown, settings.on_delete, &settings.dropped)
+        .map_err(|error| refuse(format!("target {}: {error}", settings.name)))
+}
+
+/// The conversion that a type needs, by its name as `format_type` prints it without modifiers.
+pub(crate) fn column_type(name: &str) -> ColumnType {
+    match name {
+        "boolean" => ColumnType::Bool,
+        "smallint" => ColumnType::Int2,
+        "integer" => ColumnType::Int4,
+        "bigint" => ColumnType::Int8,
+        "real" => ColumnType::Float4,
+        "double precision" => ColumnType::Float8,
+        "numeric" => ColumnType::Numeric,
+        "text" | "character varying" | "character" => ColumnType::Text,
+        "date" => ColumnType::Date,
+        "timestamp without time zone" => ColumnType::Timestamp,
+        "timestamp with time zone" => ColumnType::TimestampTz,
+        "jsonb" => ColumnType::Json,
+        other => ColumnType::Other(other.to_owned()),
+    }
+}

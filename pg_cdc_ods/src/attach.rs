@@ -1,0 +1,202 @@
+//! `cdc.attach()` and `cdc.detach()`: which source table feeds which target table.
+
+use cdc_core::{ColumnRule, SourceTable};
+use pgrx::prelude::*;
+use pgrx::spi::{SpiClient, quote_identifier, quote_qualified_identifier};
+use pgrx::{JsonB, pg_sys};
+
+use crate::apply::BOOKKEEPING;
+use crate::sql_error::{raise, spi_failed};
+
+const SAVE: &str = "
+    insert into cdc.attachments as a (source_schema, source_table, target_schema, target_table, key, on_unknown,
+                                      on_delete, columns, dropped, owner)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select oid from pg_catalog.pg_roles where rolname = current_user))
+    on conflict (source_schema, source_table) do update
+       set target_schema = excluded.target_schema, target_table = excluded.target_table, key = excluded.key,
+           on_unknown = excluded.on_unknown, on_delete = excluded.on_delete, columns = excluded.columns,
+           dropped = excluded.dropped, owner = excluded.owner
+    returning attachment_id";
+
+#[pg_extern]
+fn attach(
+    source: &str,
+    target: &str,
+    key: default!(Option<Vec<String>>, "null"),
+    on_unknown: default!(&str, "'overflow'"),
+    on_delete: default!(&str, "'delete'"),
+    columns: default!(Option<JsonB>, "null"),
+    dropped: default!(Option<Vec<String>>, "null"),
+) -> i32 {
+    let Some(source) = SourceTable::parse(source) else {
+        invalid("source", source, "Write SCHEMA.TABLE, or *.TABLE for that table in any schema.")
+    };
+    one_of("on_unknown", on_unknown, &["overflow", "reject"]);
+    one_of("on_delete", on_delete, &["delete", "soft", "ignore"]);
+    let columns = columns.unwrap_or_else(|| JsonB(serde_json::json!({})));
+    Spi::connect_mut(|client| {
+        let table = Table::find(client, target);
+        table.check_rules(&columns.0);
+        let key = table.key(client, key);
+        table.add_bookkeeping(client);
+        let args = [
+            source.schema.into(),
+            source.table.into(),
+            table.schema.into(),
+            table.name.into(),
+            key.into(),
+            on_unknown.into(),
+            on_delete.into(),
+            columns.into(),
+            dropped.unwrap_or_default().into(),
+        ];
+        let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
+        saved.unwrap_or_else(|error| spi_failed("cannot write cdc.attachments", &error)).unwrap_or_default()
+    })
+}
+
+#[pg_extern]
+fn detach(source: &str) {
+    let Some(table) = SourceTable::parse(source) else {
+        invalid("source", source, "Write it as in cdc.attachments: SCHEMA.TABLE or *.TABLE.")
+    };
+    let sql = "delete from cdc.attachments where source_schema = $1 and source_table = $2";
+    let args = [table.schema.as_str().into(), table.table.as_str().into()];
+    let deleted = Spi::connect_mut(|client| client.update(sql, None, &args).map(|rows| rows.len()));
+    match deleted {
+        Ok(0) => raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("no target is attached to {table}"),
+            "See cdc.attachments for what is attached.",
+        ),
+        Ok(_) => (),
+        Err(error) => spi_failed("cannot write cdc.attachments", &error),
+    }
+}
+
+fn invalid(argument: &str, value: &str, hint: &str) -> ! {
+    let message = format!("invalid value for argument \"{argument}\": \"{value}\"");
+    raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, hint)
+}
+
+fn one_of(argument: &str, value: &str, allowed: &[&str]) {
+    if !allowed.contains(&value) {
+        invalid(argument, value, &format!("It is one of: {}.", allowed.join(", ")));
+    }
+}
+
+/// The target table as it is when it is attached.
+struct Table {
+    oid: pg_sys::Oid,
+    schema: String,
+    name: String,
+    columns: Vec<String>,
+}
+
+const FIND_TABLE: &str = "
+    select c.oid, n.nspname::text, c.relname::text,
+           array(select a.attname::text from pg_catalog.pg_attribute a
+                  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum)
+      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.oid = to_regclass($1) and c.relkind in ('r', 'p')";
+
+const PRIMARY_KEY: &str = "
+    select array_agg(a.attname::text order by k.place)
+      from pg_catalog.pg_index i
+     cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
+      join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+     where i.indrelid = $1 and i.indisprimary";
+
+const HAS_UNIQUE_INDEX: &str = "
+    select exists (
+        select from pg_catalog.pg_index i
+         where i.indrelid = $1 and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+           and (select array_agg(a.attname::text order by a.attname)
+                  from unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
+                  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                 where k.place <= i.indnkeyatts)
+             = (select array_agg(name order by name) from unnest($2) as name))";
+
+impl Table {
+    fn find(client: &mut SpiClient<'_>, target: &str) -> Self {
+        let qualified = if target.contains('.') { target.to_owned() } else { format!("public.{target}") };
+        let find = client.select(FIND_TABLE, Some(1), &[qualified.as_str().into()]).and_then(|rows| {
+            let row = rows.first();
+            if row.is_empty() {
+                return Ok(None);
+            }
+            let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
+            let oid = row.get(1)?.unwrap_or(pg_sys::InvalidOid);
+            let columns = row.get(4)?.unwrap_or_default();
+            Ok(Some(Self { oid, schema: text(2)?, name: text(3)?, columns }))
+        });
+        match find {
+            Ok(Some(table)) => table,
+            Ok(None) => raise(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("argument \"target\": there is no table {target}"),
+                "Create it first, with a primary key; cdc.attach() adds the bookkeeping columns.",
+            ),
+            Err(error) => spi_failed("cannot read the catalog", &error),
+        }
+    }
+
+    fn check_rules(&self, rules: &serde_json::Value) {
+        let Some(rules) = rules.as_object() else {
+            invalid("columns", &rules.to_string(), "Write a JSON object: target column to rule.")
+        };
+        for (column, rule) in rules {
+            if !self.columns.contains(column) {
+                invalid("columns", column, "Each name must be a column of the target.");
+            }
+            if let Err(error) = ColumnRule::from_json(rule) {
+                invalid("columns", column, &error.to_string());
+            }
+        }
+    }
+
+    /// The key as given, else the primary key; there must be a unique index on exactly these columns.
+    fn key(&self, client: &mut SpiClient<'_>, given: Option<Vec<String>>) -> Vec<String> {
+        let primary_key = || {
+            let row = Spi::get_one_with_args::<Vec<String>>(PRIMARY_KEY, &[self.oid.into()]);
+            row.unwrap_or_else(|error| spi_failed("cannot read the catalog", &error))
+        };
+        let Some(key) = given.or_else(primary_key).filter(|key| !key.is_empty()) else {
+            invalid("key", "", "The target has no primary key: name the columns that identify a row.")
+        };
+        if let Some(unknown) = key.iter().find(|name| !self.columns.contains(name)) {
+            invalid("key", unknown, "Name columns of the target.");
+        }
+        let args = [self.oid.into(), key.clone().into()];
+        let indexed =
+            client.select(HAS_UNIQUE_INDEX, Some(1), &args).and_then(|row| row.first().get_one::<bool>());
+        match indexed {
+            Ok(Some(true)) => key,
+            Ok(_) => {
+                let columns: Vec<_> = key.iter().map(quote_identifier).collect();
+                let hint = format!("create unique index on {} ({})", self.quoted(), columns.join(", "));
+                invalid("key", &key.join(", "), &format!("The key needs a unique index: {hint};"))
+            }
+            Err(error) => spi_failed("cannot read the catalog", &error),
+        }
+    }
+
+    fn add_bookkeeping(&self, client: &mut SpiClient<'_>) {
+        let missing: Vec<String> = BOOKKEEPING
+            .iter()
+            .filter(|(name, _)| !self.columns.iter().any(|column| column == name))
+            .map(|(name, type_name)| format!("add column {name} {type_name}"))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let sql = format!("alter table {} {}", self.quoted(), missing.join(", "));
+        if let Err(error) = client.update(&sql, None, &[]) {
+            spi_failed("cannot add the bookkeeping columns", &error);
+        }
+    }
+
+    fn quoted(&self) -> String {
+        quote_qualified_identifier(&self.schema, &self.name)
+    }
+}

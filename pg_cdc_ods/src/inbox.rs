@@ -1,0 +1,247 @@
+//! The inbox: messages in by `cdc.ingest`, out in batches, its partitions emptied by truncation.
+//!
+//! What has been applied is told by transactions, not by numbers: `seq` does not follow commit order. A *tick* is a
+//! snapshot; its messages are those of transactions visible in it and not in the snapshot of the tick before. They
+//! are read in order of transaction and `seq`, which within a stream (one writer at a time) is the order they were
+//! written in, whatever other writers do.
+
+use std::cell::Cell;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use pgrx::{JsonB, pg_sys};
+
+use crate::settings::ROTATION_SIZE_KB;
+use crate::sql_error::{self, spi_failed};
+
+/// One message as it lies in the inbox.
+pub(crate) struct Message {
+    pub(crate) seq: i64,
+    pub(crate) stream: String,
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) headers: Option<JsonB>,
+    pub(crate) received_at: TimestampWithTimeZone,
+}
+
+/// A batch of messages, and whether more are waiting behind it.
+pub(crate) struct Batch {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) more: bool,
+}
+
+thread_local! {
+    /// The slot that this transaction writes to: (local transaction id, slot).
+    static SLOT: Cell<Option<(u32, i16)>> = const { Cell::new(None) };
+}
+
+#[pg_extern(stable, parallel_unsafe, sql = false)]
+fn inbox_slot() -> i16 {
+    // SAFETY: MyProc is this backend's own entry, set before any function can be called.
+    let transaction = unsafe { (*pg_sys::MyProc).lxid };
+    if let Some((_, slot)) = SLOT.get().filter(|(cached, _)| *cached == transaction) {
+        return slot;
+    }
+    let slot = Spi::get_one::<i16>("select current_slot from cdc.inbox_rotation")
+        .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_rotation", &error))
+        .unwrap_or(0);
+    SLOT.set(Some((transaction, slot)));
+    slot
+}
+
+#[pg_extern]
+fn ingest(topic: &str, payload: &str, headers: default!(Option<JsonB>, "null")) -> i64 {
+    let sql = "insert into cdc.inbox (topic, payload, headers) values ($1, $2, $3) returning seq";
+    let seq = Spi::get_one_with_args::<i64>(sql, &[topic.into(), payload.as_bytes().into(), headers.into()]);
+    match seq {
+        Ok(Some(seq)) => seq,
+        Ok(None) => unreachable!("an insert of one row returns one row"),
+        Err(error) => spi_failed("cannot insert into cdc.inbox", &error),
+    }
+}
+
+/// Takes the lock that makes this session the only one that applies, until the end of its transaction.
+///
+/// Returns false when applying is paused.
+pub(crate) fn lock_progress(client: &mut SpiClient<'_>) -> bool {
+    let row = client.update("select not paused from cdc.inbox_progress for update", Some(1), &[]);
+    let running = row.and_then(|row| row.first().get_one::<bool>());
+    match running {
+        Ok(Some(running)) => running,
+        Ok(None) => sql_error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cdc.inbox_progress has no row",
+            "Drop the extension and create it again; the ODS tables stay.",
+        ),
+        Err(error) => spi_failed("cannot lock cdc.inbox_progress", &error),
+    }
+}
+
+/// Whether anything waits; takes no lock.
+pub(crate) fn has_unapplied() -> bool {
+    Spi::get_one::<bool>("select exists (select from cdc.inbox_unapplied)")
+        .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_unapplied", &error))
+        .unwrap_or(false)
+}
+
+/// Begins a tick if none is open: everything that transactions ended by now have written.
+///
+/// This transaction itself counts as not ended: it may yet write more. Its messages of up to now are read apart.
+const BEGIN_TICK: &str = "
+    update cdc.inbox_progress p
+       set tick = s.tick, cursor_xact = '0', cursor_seq = 0
+      from (select format('%s:%s:%s',
+                          least(pg_snapshot_xmin(now_seen), own),
+                          pg_snapshot_xmax(now_seen),
+                          (select string_agg(xip::text, ',' order by xip)
+                             from (select pg_snapshot_xip(now_seen) as xip
+                                   union select own where own < pg_snapshot_xmax(now_seen)) running)
+                   )::pg_snapshot as tick
+              from (select pg_current_snapshot() as now_seen, pg_current_xact_id() as own) current_xact) s
+     where p.tick is null";
+
+const READ_TICK: &str = "
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at
+      from cdc.inbox_progress p
+     cross join lateral (
+        select w.* from cdc.inbox w
+         where (w.xact_id, w.seq) > (p.cursor_xact, p.cursor_seq)
+           and w.xact_id >= pg_snapshot_xmax(p.done)
+           and w.xact_id < pg_snapshot_xmax(p.tick)
+           and pg_visible_in_snapshot(w.xact_id, p.tick)
+           and (p.own_xact is null or w.xact_id <> p.own_xact or w.seq > p.own_seq)
+         order by w.xact_id, w.seq
+         limit $1) i";
+
+/// The same for transactions that had not ended when the tick before began: few, and older than the others.
+const READ_TICK_LATE: &str = "
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at
+      from cdc.inbox_progress p
+     cross join lateral (
+        select w.* from cdc.inbox w
+         where w.xact_id = any (array(select pg_snapshot_xip(p.done)))
+           and (w.xact_id, w.seq) > (p.cursor_xact, p.cursor_seq)
+           and pg_visible_in_snapshot(w.xact_id, p.tick)
+           and (p.own_xact is null or w.xact_id <> p.own_xact or w.seq > p.own_seq)
+         order by w.xact_id, w.seq
+         limit $1) i";
+
+const READ_OWN: &str = "
+    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at
+      from cdc.inbox w, cdc.inbox_progress p
+     where w.xact_id = pg_current_xact_id()
+       and (p.own_xact is distinct from w.xact_id or w.seq > p.own_seq)
+     order by w.seq
+     limit $1";
+
+const MOVE_CURSOR: &str =
+    "update cdc.inbox_progress set cursor_xact = $1::text::xid8, cursor_seq = $2 where tick is not null";
+const MOVE_OWN: &str = "update cdc.inbox_progress set own_xact = $1::text::xid8, own_seq = $2";
+const END_TICK: &str = "
+    update cdc.inbox_progress
+       set done = tick, tick = null, cursor_xact = null, cursor_seq = null,
+           own_xact = case when pg_visible_in_snapshot(own_xact, tick) then null else own_xact end,
+           own_seq = case when pg_visible_in_snapshot(own_xact, tick) then null else own_seq end
+     where tick is not null";
+
+/// Reads the next messages and moves the progress past them, in the current transaction.
+///
+/// The caller holds the lock of [`lock_progress`].
+pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
+    run(client, BEGIN_TICK, &[]);
+    for sql in [READ_TICK_LATE, READ_TICK] {
+        let (messages, last) = read(client, sql, limit);
+        if let Some((xact, seq)) = last {
+            run(client, MOVE_CURSOR, &[xact.into(), seq.into()]);
+            return Batch { messages, more: true };
+        }
+    }
+    run(client, END_TICK, &[]);
+    let (messages, last) = read(client, READ_OWN, limit);
+    if let Some((xact, seq)) = last {
+        run(client, MOVE_OWN, &[xact.into(), seq.into()]);
+    }
+    let more = !messages.is_empty();
+    Batch { messages, more }
+}
+
+fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) {
+    if let Err(error) = client.update(sql, None, args) {
+        spi_failed("cannot update cdc.inbox_progress", &error);
+    }
+}
+
+/// The messages of a query, and the transaction and `seq` of the last.
+fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Option<(String, i64)>) {
+    let mut read = || -> spi::Result<_> {
+        let rows = client.update(sql, None, &[limit.into()])?;
+        let mut messages = Vec::with_capacity(rows.len());
+        let mut last = None;
+        let total = rows.len();
+        for (index, row) in rows.enumerate() {
+            let seq = row.get::<i64>(2)?.unwrap_or_default();
+            if index + 1 == total {
+                last = Some((row.get::<String>(1)?.unwrap_or_default(), seq));
+            }
+            messages.push(Message {
+                seq,
+                stream: row.get(3)?.unwrap_or_default(),
+                topic: row.get(4)?.unwrap_or_default(),
+                payload: row.get::<Vec<u8>>(5)?.unwrap_or_default(),
+                headers: row.get(6)?,
+                received_at: row.get(7)?.unwrap_or_else(now),
+            });
+        }
+        Ok((messages, last))
+    };
+    read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error))
+}
+
+fn now() -> TimestampWithTimeZone {
+    pgrx::datum::datetime_support::now()
+}
+
+/// Empties partitions whose messages are all applied, and lets the next one take over from a full one.
+///
+/// A partition that somebody writes to or reads is left for the next time; nobody waits for this.
+pub(crate) fn rotate(client: &mut SpiClient<'_>) {
+    let limit = i64::from(ROTATION_SIZE_KB.get()) * 1024;
+    let current =
+        Spi::get_one::<i16>("select current_slot from cdc.inbox_rotation").ok().flatten().unwrap_or(0);
+    for slot in (0..3).filter(|slot| *slot != current) {
+        truncate_if_applied(client, slot);
+    }
+    let next = (current + 1) % 3;
+    if partition_bytes(current) >= limit && partition_bytes(next) == 0 {
+        run(client, "update cdc.inbox_rotation set current_slot = $1", &[next.into()]);
+    }
+}
+
+fn partition_bytes(slot: i16) -> i64 {
+    let sql = "select pg_relation_size(format('cdc.inbox_%s', $1::smallint)::regclass)";
+    Spi::get_one_with_args::<i64>(sql, &[slot.into()]).ok().flatten().unwrap_or(0)
+}
+
+fn truncate_if_applied(client: &mut SpiClient<'_>, slot: i16) {
+    if partition_bytes(slot) == 0 {
+        return;
+    }
+    let name = format!("cdc.inbox_{slot}");
+    let Ok(Some(relation)) =
+        Spi::get_one_with_args::<pg_sys::Oid>("select $1::regclass::oid", &[name.as_str().into()])
+    else {
+        return;
+    };
+    // SAFETY: takes a lock that the transaction's end releases; does not wait.
+    let locked = unsafe { pg_sys::ConditionalLockRelationOid(relation, pg_sys::AccessExclusiveLock as i32) };
+    if !locked {
+        return;
+    }
+    // With the lock held nobody can have written what this transaction does not see.
+    let sql = "select exists (select from cdc.inbox_unapplied where slot = $1)";
+    let unapplied = Spi::get_one_with_args::<bool>(sql, &[slot.into()]).ok().flatten().unwrap_or(true);
+    if !unapplied {
+        run(client, &format!("truncate {name}"), &[]);
+    }
+}

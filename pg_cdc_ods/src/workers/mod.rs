@@ -1,0 +1,26 @@
+//! The background workers: one launcher for the server, one apply worker for each database with the extension.
+//!
+//! They exist only when the library is loaded by `shared_preload_libraries`; without it all of this does nothing,
+//! and messages are applied by hand with `cdc.apply()`.
+
+mod apply_worker;
+mod drop_database;
+mod launcher;
+mod shared;
+mod sql;
+
+use pgrx::prelude::*;
+
+/// Name of the library and of the extension.
+const EXTENSION: &str = "pg_cdc_ods";
+
+/// Registers shared memory, launcher and hook; called once when the library is loaded.
+pub(crate) fn init() {
+    // SAFETY: a plain read of a flag that only this process writes.
+    if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        return;
+    }
+    shared::init();
+    launcher::register();
+    drop_database::install_hook();
+}

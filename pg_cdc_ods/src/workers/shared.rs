@@ -1,0 +1,335 @@
+//! What launcher, apply workers and sessions know of each other: a fixed table in shared memory.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pgrx::prelude::*;
+use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
+
+/// Databases of one server that can have an apply worker; shared memory is sized once, at the server's start.
+pub(super) const MAX_DATABASES: usize = 64;
+/// Bytes kept of a worker's last error; the whole text is in the server's log.
+const LAST_ERROR_BYTES: usize = 256;
+/// First and longest wait before a worker that died is started again, in seconds.
+const BACKOFF_SECONDS: (i64, i64) = (1, 30);
+/// How long a worker may take from its registration until it claims its slot, in seconds.
+const START_TIMEOUT_SECONDS: i64 = 30;
+/// PostgreSQL counts time in microseconds.
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+// SAFETY: no other lock of a server has this name.
+static WORKERS: PgLwLock<Workers> = unsafe { PgLwLock::new(c"pg_cdc_ods workers") };
+/// Whether the table exists; set before the postmaster forks, so that every process inherits it.
+static PRELOADED: AtomicBool = AtomicBool::new(false);
+
+/// What the apply worker of a database is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// The slot belongs to no database.
+    Free,
+    /// The launcher is asked to look whether the database has the extension.
+    Requested,
+    /// Registered by the launcher; has not finished its first round.
+    Starting,
+    /// Waits for messages.
+    Idle,
+    /// Applies a batch.
+    Applying,
+    /// Ended; is started again when its time has come.
+    BackingOff,
+    /// Ended because the database does not have the extension.
+    NoExtension,
+}
+
+impl State {
+    /// The name shown by `cdc.stat_workers`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Requested => "requested",
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Applying => "applying",
+            Self::BackingOff => "backing off",
+            Self::NoExtension => "no extension",
+        }
+    }
+}
+
+/// The apply worker of one database. Times are in PostgreSQL's microseconds; 0 is "never".
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub(super) database: pg_sys::Oid,
+    /// Process id, 0 while there is no process.
+    pub(super) pid: i32,
+    pub(super) state: State,
+    /// When the process started, or was registered.
+    pub(super) started_at: pg_sys::TimestampTz,
+    pub(super) last_batch_at: pg_sys::TimestampTz,
+    pub(super) batches: i64,
+    pub(super) events: i64,
+    pub(super) restarts: i64,
+    /// Ends in a row without a completed round; decides the next wait.
+    failures: u32,
+    /// No process may start before this time.
+    not_before: pg_sys::TimestampTz,
+    last_error: [u8; LAST_ERROR_BYTES],
+    last_error_len: usize,
+}
+
+impl Slot {
+    const FREE: Self = Self {
+        database: pg_sys::InvalidOid,
+        pid: 0,
+        state: State::Free,
+        started_at: 0,
+        last_batch_at: 0,
+        batches: 0,
+        events: 0,
+        restarts: 0,
+        failures: 0,
+        not_before: 0,
+        last_error: [0; LAST_ERROR_BYTES],
+        last_error_len: 0,
+    };
+
+    /// The message of the last error, cut to what the slot holds.
+    pub(super) fn last_error(&self) -> Option<&str> {
+        let text = self.last_error.get(..self.last_error_len)?;
+        std::str::from_utf8(text).ok().filter(|text| !text.is_empty())
+    }
+
+    fn is_due(&self, now: pg_sys::TimestampTz) -> bool {
+        let lost = self.state == State::Starting
+            && now - self.started_at > START_TIMEOUT_SECONDS * MICROS_PER_SECOND;
+        self.pid == 0
+            && now >= self.not_before
+            && (lost || matches!(self.state, State::Requested | State::BackingOff))
+    }
+}
+
+/// The table in shared memory.
+struct Workers {
+    /// Process id of the launcher, 0 while there is none.
+    launcher: i32,
+    slots: [Slot; MAX_DATABASES],
+}
+
+// SAFETY: plain data without pointers, the same in every process.
+unsafe impl PGRXSharedMemory for Workers {}
+
+impl Workers {
+    fn find(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.state != State::Free && slot.database == database)
+    }
+
+    fn find_or_take(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
+        let position = self
+            .slots
+            .iter()
+            .position(|slot| slot.state != State::Free && slot.database == database)
+            .or_else(|| self.slots.iter().position(|slot| slot.state == State::Free))?;
+        let slot = self.slots.get_mut(position)?;
+        if slot.state == State::Free {
+            *slot = Slot { database, state: State::Requested, ..Slot::FREE };
+        }
+        Some(slot)
+    }
+}
+
+/// Asks for the shared memory; only while the postmaster loads the library.
+#[expect(
+    unexpected_cfgs,
+    reason = "the macro asks for PostgreSQL versions that this crate has no feature for"
+)]
+pub(super) fn init() {
+    pg_shmem_init!(WORKERS = Workers { launcher: 0, slots: [Slot::FREE; MAX_DATABASES] });
+    PRELOADED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the library was preloaded: without it there is no table, and no worker.
+pub(super) fn is_available() -> bool {
+    PRELOADED.load(Ordering::Relaxed)
+}
+
+fn now() -> pg_sys::TimestampTz {
+    // SAFETY: reads the clock only.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+fn my_pid() -> i32 {
+    // SAFETY: set once at the start of the process.
+    unsafe { pg_sys::MyProcPid }
+}
+
+/// The launcher's process id, 0 while there is none.
+pub(super) fn launcher_pid() -> i32 {
+    WORKERS.share().launcher
+}
+
+/// This process is the launcher from now on.
+pub(super) fn claim_launcher() {
+    WORKERS.exclusive().launcher = my_pid();
+}
+
+/// The launcher ends.
+pub(super) fn release_launcher() {
+    WORKERS.exclusive().launcher = 0;
+}
+
+/// A copy of every slot that belongs to a database.
+pub(super) fn slots() -> Vec<Slot> {
+    let mut copy = Vec::with_capacity(MAX_DATABASES);
+    copy.extend(WORKERS.share().slots.iter().filter(|slot| slot.state != State::Free));
+    copy
+}
+
+/// Asks the launcher to look whether the database has the extension. False when no slot is free.
+pub(super) fn request(database: pg_sys::Oid) -> bool {
+    let granted = WORKERS.exclusive().find_or_take(database).is_some_and(|slot| {
+        if slot.pid == 0 {
+            slot.state = State::Requested;
+            slot.not_before = 0;
+        }
+        true
+    });
+    wake_launcher();
+    granted
+}
+
+/// Gives a database its slot, so that its worker is started; an existing slot stays as it is.
+pub(super) fn adopt(database: pg_sys::Oid) -> bool {
+    WORKERS.exclusive().find_or_take(database).is_some()
+}
+
+/// The slot's worker is about to be registered. False when it is not due.
+pub(super) fn begin_start(database: pg_sys::Oid) -> bool {
+    let now = now();
+    let mut workers = WORKERS.exclusive();
+    let Some(slot) = workers.find(database).filter(|slot| slot.is_due(now)) else { return false };
+    slot.restarts += i64::from(slot.state == State::BackingOff);
+    slot.state = State::Starting;
+    slot.started_at = now;
+    true
+}
+
+/// The slot's worker could not be registered: it is tried again after a wait.
+pub(super) fn start_failed(database: pg_sys::Oid) {
+    if let Some(slot) = WORKERS.exclusive().find(database) {
+        back_off(slot);
+    }
+}
+
+/// This process is the worker of the database. False when it has one, or may not have one now.
+pub(super) fn claim(database: pg_sys::Oid) -> bool {
+    let now = now();
+    let mut workers = WORKERS.exclusive();
+    match workers.find(database) {
+        Some(slot) if slot.pid == 0 && slot.state == State::Starting && now >= slot.not_before => {
+            slot.pid = my_pid();
+            slot.started_at = now;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Changes the slot of this worker; does nothing when the slot is no longer its own.
+pub(super) fn update(database: pg_sys::Oid, change: impl FnOnce(&mut Slot)) {
+    let pid = my_pid();
+    if let Some(slot) = WORKERS.exclusive().find(database).filter(|slot| slot.pid == pid) {
+        change(slot);
+    }
+}
+
+/// The worker completed a round and has nothing left to do.
+pub(super) fn set_idle(database: pg_sys::Oid) {
+    update(database, |slot| {
+        slot.state = State::Idle;
+        slot.failures = 0;
+    });
+}
+
+/// The worker committed a batch with this many events.
+pub(super) fn count_batch(database: pg_sys::Oid, events: u64) {
+    let now = now();
+    update(database, |slot| {
+        slot.last_batch_at = now;
+        slot.batches += 1;
+        slot.events = slot.events.saturating_add_unsigned(events);
+    });
+}
+
+/// Keeps the beginning of an error's message.
+pub(super) fn record_error(database: pg_sys::Oid, message: &str) {
+    let text = &message.as_bytes()[..message.floor_char_boundary(LAST_ERROR_BYTES)];
+    update(database, |slot| {
+        slot.last_error[..text.len()].copy_from_slice(text);
+        slot.last_error_len = text.len();
+    });
+}
+
+/// The worker's process ends: it is started again after a wait, unless the extension is missing.
+pub(super) fn release(database: pg_sys::Oid) {
+    update(database, |slot| {
+        slot.pid = 0;
+        if slot.state != State::NoExtension {
+            back_off(slot);
+        }
+    });
+    wake_launcher();
+}
+
+/// Frees the slot of a database that is gone, or has no extension, unless it is in use.
+pub(super) fn forget(database: pg_sys::Oid) {
+    if let Some(slot) = WORKERS.exclusive().find(database).filter(|slot| slot.pid == 0) {
+        *slot = Slot::FREE;
+    }
+}
+
+/// No worker may start in the database for this many seconds. Returns the process id of the one that runs, if any.
+pub(super) fn hold(database: pg_sys::Oid, seconds: i64) -> Option<i32> {
+    let until = now() + seconds * MICROS_PER_SECOND;
+    let mut workers = WORKERS.exclusive();
+    let slot = workers.find_or_take(database)?;
+    slot.not_before = until;
+    Some(slot.pid).filter(|pid| *pid != 0)
+}
+
+/// Whether a process still holds the slot of the database.
+pub(super) fn is_running(database: pg_sys::Oid) -> bool {
+    WORKERS.share().slots.iter().any(|slot| slot.database == database && slot.pid != 0)
+}
+
+/// Sets when the slot may have a process again; a hold that lasts longer stays.
+fn back_off(slot: &mut Slot) {
+    let (first, longest) = BACKOFF_SECONDS;
+    let wait = first.checked_shl(slot.failures).map_or(longest, |seconds| seconds.clamp(first, longest));
+    slot.failures = (slot.failures + 1).min(BACKOFF_SECONDS.1.ilog2() + 1);
+    slot.state = State::BackingOff;
+    slot.not_before = slot.not_before.max(now() + wait * MICROS_PER_SECOND);
+}
+
+/// Wakes the apply worker of a database, if it has one.
+pub(super) fn wake(database: pg_sys::Oid) {
+    let pid = WORKERS.share().slots.iter().find(|slot| slot.database == database).map_or(0, |slot| slot.pid);
+    set_latch_of(pid);
+}
+
+/// Wakes the launcher, if there is one.
+pub(super) fn wake_launcher() {
+    set_latch_of(launcher_pid());
+}
+
+fn set_latch_of(pid: i32) {
+    if pid == 0 {
+        return;
+    }
+    // SAFETY: the array of processes lives in shared memory for as long as the server; a latch that meanwhile belongs
+    // to another process is woken for nothing, which every process expects.
+    unsafe {
+        let process = pg_sys::BackendPidGetProc(pid);
+        if !process.is_null() {
+            pg_sys::SetLatch(&raw mut (*process).procLatch);
+        }
+    }
+}

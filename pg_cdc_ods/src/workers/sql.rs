@@ -1,0 +1,114 @@
+//! The workers as SQL sees them: waking, starting, and `cdc.stat_workers`.
+
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pgrx::prelude::*;
+use pgrx::{PgXactCallbackEvent, register_xact_callback};
+
+use super::shared;
+
+extension_sql_file!(
+    "../../sql/workers.sql",
+    name = "workers",
+    requires = [wake_apply_worker, start_apply_worker, stat_workers]
+);
+
+/// Whether this transaction will wake the worker when it commits.
+static WAKE_REGISTERED: AtomicBool = AtomicBool::new(false);
+
+fn my_database() -> pg_sys::Oid {
+    // SAFETY: set once when the session starts.
+    unsafe { pg_sys::MyDatabaseId }
+}
+
+/// Statement-level trigger of `cdc.inbox`: wakes the apply worker when the transaction commits.
+#[pg_trigger]
+fn wake_apply_worker<'a>(
+    _trigger: &'a PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
+    if shared::is_available() && !WAKE_REGISTERED.swap(true, Ordering::Relaxed) {
+        register_xact_callback(PgXactCallbackEvent::Commit, || {
+            WAKE_REGISTERED.store(false, Ordering::Relaxed);
+            shared::wake(my_database());
+        });
+        register_xact_callback(PgXactCallbackEvent::Abort, || {
+            WAKE_REGISTERED.store(false, Ordering::Relaxed)
+        });
+    }
+    Ok(None::<PgHeapTuple<'a, pgrx::AllocatedByRust>>)
+}
+
+/// Asks the launcher, when the transaction commits, to start an apply worker in this database.
+#[pg_extern]
+fn start_apply_worker() {
+    if !shared::is_available() {
+        return;
+    }
+    register_xact_callback(PgXactCallbackEvent::Commit, || {
+        if !shared::request(my_database()) {
+            warning!(
+                "no apply worker for this database: {} databases have one already",
+                shared::MAX_DATABASES
+            );
+        }
+    });
+}
+
+/// The launcher and the apply workers, one row each.
+#[pg_extern]
+#[expect(clippy::type_complexity, reason = "the columns of a row are a tuple")]
+fn stat_workers() -> TableIterator<
+    'static,
+    (
+        name!(pid, Option<i32>),
+        name!(kind, &'static str),
+        name!(database, Option<String>),
+        name!(state, &'static str),
+        name!(started_at, Option<TimestampWithTimeZone>),
+        name!(last_batch_at, Option<TimestampWithTimeZone>),
+        name!(batches, i64),
+        name!(events, i64),
+        name!(restarts, i64),
+        name!(last_error, Option<String>),
+    ),
+> {
+    if !shared::is_available() {
+        return TableIterator::new(Vec::new());
+    }
+    let launcher = Some(shared::launcher_pid())
+        .filter(|pid| *pid != 0)
+        .map(|pid| (Some(pid), "launcher", None, "idle", None, None, 0, 0, 0, None));
+    let workers = shared::slots().into_iter().map(|slot| {
+        (
+            Some(slot.pid).filter(|pid| *pid != 0),
+            "apply worker",
+            database_name(slot.database),
+            slot.state.name(),
+            timestamp(slot.started_at),
+            timestamp(slot.last_batch_at),
+            slot.batches,
+            slot.events,
+            slot.restarts,
+            slot.last_error().map(str::to_owned),
+        )
+    });
+    TableIterator::new(launcher.into_iter().chain(workers).collect::<Vec<_>>())
+}
+
+fn timestamp(micros: pg_sys::TimestampTz) -> Option<TimestampWithTimeZone> {
+    if micros == 0 {
+        return None;
+    }
+    // SAFETY: the time of a slot comes from the server's clock; the type is passed by value.
+    unsafe { TimestampWithTimeZone::from_datum(pg_sys::Datum::from(micros), false) }
+}
+
+fn database_name(database: pg_sys::Oid) -> Option<String> {
+    // SAFETY: inside a transaction; the name is a string in this memory context, or null for a database that is gone.
+    unsafe {
+        let name = pg_sys::get_database_name(database);
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
