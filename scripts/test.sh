@@ -8,7 +8,12 @@ cd "$root" || exit 1
 part_format() { cargo fmt --all --check; }
 part_clippy() { cargo clippy --workspace --all-targets --features pg_cdc_ods/pg_test -- -D warnings; }
 part_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps; }
-part_unit() { cargo test --workspace --exclude pg_cdc_ods; }
+part_unit() { cargo test --workspace --exclude pg_cdc_ods --exclude e2e; }
+part_e2e() {
+    cargo build -p cdc-bridge || return
+    (cd pg_cdc_ods && cargo pgrx install --pg-config "$(private_pg_config)") || return
+    PG_CDC_ODS_BIN_DIR=$(private_prefix)$pg_bin PG_CDC_ODS_BRIDGE=$root/target/debug/cdc-bridge cargo test -p e2e
+}
 part_pgtest() {
     local data=$run_root/pgtest
     rm -rf "$data"

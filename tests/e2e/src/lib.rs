@@ -1,1 +1,1 @@
-//! Placeholder.
+//! End-to-end tests; they stand in `tests/`.

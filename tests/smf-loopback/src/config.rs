@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::topic::{Subscription, SubscriptionError};
 
 /// Bytes of messages that all queues together may hold, if the configuration does not say.
-pub const DEFAULT_SPOOL_BYTES: u64 = 512 * 1024 * 1024;
+const DEFAULT_SPOOL_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Largest message that is taken, in bytes of the whole frame; the size real brokers have by default.
-pub const DEFAULT_MAX_MESSAGE_BYTES: u32 = 10_000_000;
+const DEFAULT_MAX_MESSAGE_BYTES: u32 = 10_000_000;
 
 /// Each connection costs two threads; tests open a handful.
-pub const DEFAULT_MAX_CONNECTIONS: usize = 100;
+const DEFAULT_MAX_CONNECTIONS: usize = 100;
 
 /// Everything a broker needs to know at its start. `Config::default()` is an open broker without
 /// queues on two free loopback ports.
@@ -93,10 +93,7 @@ pub struct QueueConfig {
 
 impl QueueConfig {
     /// An exclusive queue without a quota of its own.
-    pub fn new<S: Into<String>>(
-        name: impl Into<String>,
-        subscriptions: impl IntoIterator<Item = S>,
-    ) -> Self {
+    pub fn new<S: Into<String>>(name: impl Into<String>, subscriptions: impl IntoIterator<Item = S>) -> Self {
         Self {
             name: name.into(),
             access: Access::Exclusive,

@@ -39,6 +39,6 @@ pub mod wire;
 pub use broker::Broker;
 pub use config::{Access, Config, Credentials, Exposure, QueueConfig, Quota};
 pub use faults::UnknownQueue;
-pub use handle::{BrokerHandle, StartError, WaitError};
-pub use stats::{QueueStats, Stats};
+pub use handle::{BrokerHandle, StartError};
+pub use stats::{QueueStats, Stats, WaitError};
 pub use topic::{Subscription, SubscriptionError};

@@ -45,8 +45,7 @@ pub(crate) enum Drained {
 
 impl Outbox {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        let pending =
-            Pending { bytes: Vec::new(), phase: Phase::Open, stalled: false, writer_waits: false };
+        let pending = Pending { bytes: Vec::new(), phase: Phase::Open, stalled: false, writer_waits: false };
         Self { stream, queue: Mutex::new(pending), changed: Condvar::new() }
     }
 

@@ -113,7 +113,7 @@ impl Queue {
         self.counts.bytes
     }
 
-    /// Puts a message in. It goes out with the next [`dispatch`](Self::dispatch).
+    /// Puts a message in. It goes out with the next [`dispatch_due`](Self::dispatch_due).
     pub(crate) fn enqueue(&mut self, id: MessageId, frame: Frame) {
         let message = SpooledMessage { id, frame, redeliveries: 0 };
         self.counts.depth += 1;
@@ -227,8 +227,8 @@ impl Queue {
             Access::Exclusive => self.flows.first().filter(|flow| flow.has_room()).map(|_| 0),
             Access::NonExclusive => {
                 let count = self.flows.len();
-                let turns = (0..count).map(|offset| (self.turn + offset) % count);
-                turns.into_iter().find(|index| self.flows[*index].has_room())
+                let mut turns = (0..count).map(|offset| (self.turn + offset) % count);
+                turns.find(|index| self.flows[*index].has_room())
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Counters that tests and the control port look at.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,4 +49,14 @@ pub struct QueueStats {
     pub delivered: u64,
     /// Messages sent with the redelivered mark.
     pub redelivered: u64,
+}
+
+/// A condition was not met in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker did not get there within {timeout:?}; its state is {stats:?}")]
+pub struct WaitError {
+    /// How long was waited.
+    pub timeout: Duration,
+    /// The state at the end.
+    pub stats: Box<Stats>,
 }

@@ -139,8 +139,14 @@ impl<'a> Login<'a> {
         let body = ClientCtrl::parse(frame.body())?;
         Ok(Self {
             kind: body.kind,
-            username: frame.param(ParamKind::USERNAME).map(|value| unhide(value, "a user name")).transpose()?,
-            password: frame.param(ParamKind::PASSWORD).map(|value| unhide(value, "a password")).transpose()?,
+            username: frame
+                .param(ParamKind::USERNAME)
+                .map(|value| unhide(value, "a user name"))
+                .transpose()?,
+            password: frame
+                .param(ParamKind::PASSWORD)
+                .map(|value| unhide(value, "a password"))
+                .transpose()?,
             client_name: body.text(field::CLIENT_NAME)?,
             vpn: body.text(field::VPN_NAME)?,
         })

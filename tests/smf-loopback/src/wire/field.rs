@@ -33,10 +33,7 @@ pub(super) fn length_at(bytes: &[u8], offset: usize, what: &'static str) -> Resu
 
 /// Finds where the value of a length-prefixed parameter lies: one byte of type, one byte of length
 /// that counts both, or a zero and a 32 bit length that counts all six. The range is inside `bytes`.
-pub(super) fn prefixed_value(
-    bytes: &[u8],
-    what: &'static str,
-) -> Result<std::ops::Range<usize>, WireError> {
+pub(super) fn prefixed_value(bytes: &[u8], what: &'static str) -> Result<std::ops::Range<usize>, WireError> {
     let short = *bytes.get(1).ok_or(WireError::Truncated(what))?;
     let (start, end) = match short {
         0 => (6, length_at(bytes, 2, what)?),

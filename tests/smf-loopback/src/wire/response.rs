@@ -36,8 +36,8 @@ impl Response {
     pub const UNKNOWN_FLOW_NAME: Self = Self::known(400, "Unknown Flow Name");
     /// No room for a message.
     pub const SPOOL_OVER_QUOTA: Self = Self::known(503, "Spool Over Quota");
-    /// The message is larger than allowed. The text is a guess.
-    pub const MESSAGE_TOO_LARGE: Self = Self::known(507, "Document Is Too Large");
+    /// The message is larger than allowed.
+    pub const MESSAGE_TOO_LARGE: Self = Self::known(400, "Document Is Too Large");
     /// The queue of a flow was deleted. The text is a guess.
     pub const QUEUE_DELETED: Self = Self::known(503, "Queue Deleted");
     /// The subscription is malformed. The text is a guess.

@@ -77,11 +77,8 @@ impl<'a> Request<'a> {
         } else {
             (Subscriber::Client, rest)
         };
-        let confirmation = if flags & FLAG_RESPONSE_REQUIRED == 0 {
-            Confirmation::NotWanted
-        } else {
-            Confirmation::Wanted
-        };
+        let confirmation =
+            if flags & FLAG_RESPONSE_REQUIRED == 0 { Confirmation::NotWanted } else { Confirmation::Wanted };
         Ok(Self { action, subscriber, topic: text_of(topic, "a subscription")?, confirmation })
     }
 }

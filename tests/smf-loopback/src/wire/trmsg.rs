@@ -98,11 +98,8 @@ pub fn write_direct(out: &mut Vec<u8>, published: &Frame) {
 
 /// Begins a frame with all of the publisher's parameters that are not about its own flow.
 fn begin_forwarded<'a>(out: &'a mut Vec<u8>, published: &Frame, flags: u8) -> FrameWriter<'a> {
-    let header = Header {
-        flags,
-        service: published.header().service,
-        ..Header::from_broker(Protocol::TrMsg)
-    };
+    let header =
+        Header { flags, service: published.header().service, ..Header::from_broker(Protocol::TrMsg) };
     let mut frame = FrameWriter::begin(out, header);
     for param in published.params().filter(|param| !concerns_publisher_only(param.kind)) {
         frame.param(param);
