@@ -14,6 +14,7 @@ end
 $$;
 -- Evaluated for every message: a pinned search path would cost a change of settings each time, and it needs none.
 alter function cdc.inbox_slot() reset search_path;
+alter function cdc.wake_apply_worker() reset search_path;
 
 grant execute on function cdc.inbox_slot() to cdc_writer, cdc_admin;
 grant execute on function cdc.ingest(text, text, jsonb) to cdc_writer, cdc_admin;
@@ -21,6 +22,8 @@ grant execute on function cdc.apply(integer), cdc.flush(interval), cdc.pause(), 
 grant execute on function cdc.install_preset(text, text) to cdc_admin;
 grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
+grant execute on function cdc.stat_workers() to cdc_admin, cdc_reader;
+grant select on cdc.stat_workers to cdc_admin, cdc_reader;
 
 alter function cdc.apply(integer) security definer;
 alter function cdc.flush(interval) security definer;

@@ -85,6 +85,16 @@ pub(crate) fn has_unapplied() -> bool {
         .unwrap_or(false)
 }
 
+/// Whether a batch has something to do: messages wait, or a tick whose messages are all applied is still open.
+pub(crate) fn has_work() -> bool {
+    Spi::get_one::<bool>(
+        "select exists (select from cdc.inbox_progress where tick is not null)
+             or exists (select from cdc.inbox_unapplied)",
+    )
+    .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_progress", &error))
+    .unwrap_or(false)
+}
+
 /// Begins a tick if none is open: everything that transactions ended by now have written.
 ///
 /// This transaction itself counts as not ended: it may yet write more. Its messages of up to now are read apart.

@@ -9,6 +9,7 @@ mod preset;
 mod settings;
 mod sql_error;
 mod subtransaction;
+mod workers;
 
 pgrx::pg_module_magic!();
 
@@ -19,6 +20,7 @@ extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::init();
+    workers::init();
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -49,6 +49,28 @@ impl Counts {
     }
 }
 
+/// What the apply worker wants to know of a batch.
+pub(crate) struct BatchOutcome {
+    /// Messages taken from the inbox.
+    pub(crate) events: u64,
+    /// Whether another batch may be waiting.
+    pub(crate) more: bool,
+}
+
+/// Applies at most one batch in the current transaction, if anything waits and applying is not paused.
+pub(crate) fn apply_batch() -> BatchOutcome {
+    if !inbox::has_work() {
+        return BatchOutcome { events: 0, more: false };
+    }
+    let (counts, more) = Spi::connect_mut(|client| {
+        if !inbox::lock_progress(client) {
+            return (Counts::default(), false);
+        }
+        one_batch(client, BATCH_SIZE.get().into())
+    });
+    BatchOutcome { events: counts.events.unsigned_abs(), more }
+}
+
 #[pg_extern]
 fn apply(
     max_events: default!(Option<i32>, "null"),

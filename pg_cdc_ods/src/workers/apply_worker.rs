@@ -103,7 +103,7 @@ fn apply_recording_errors(database: pg_sys::Oid) -> Option<BatchOutcome> {
             CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
             | CaughtError::RustPanic { ereport: report, .. } => {
-                shared::record_error(database, report.message())
+                shared::record_error(database, report.message());
             }
         }
         error.rethrow()

@@ -6,7 +6,6 @@
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys::submodules::ffi::pg_guard_ffi_boundary;
 use pgrx::prelude::*;
 use pgrx::{PgList, is_a};
 
@@ -26,6 +25,21 @@ unsafe extern "C" {
     fn kill(pid: c_int, signal: c_int) -> c_int;
 }
 
+unsafe extern "C-unwind" {
+    /// PostgreSQL's own function; pgrx's turns an ERROR into a panic and loses fields of it on the way.
+    #[link_name = "standard_ProcessUtility"]
+    fn standard_process_utility(
+        planned: *mut pg_sys::PlannedStmt,
+        query: *const c_char,
+        read_only_tree: bool,
+        context: pg_sys::ProcessUtilityContext::Type,
+        params: pg_sys::ParamListInfo,
+        environment: *mut pg_sys::QueryEnvironment,
+        dest: *mut pg_sys::DestReceiver,
+        completion: *mut pg_sys::QueryCompletion,
+    );
+}
+
 /// Puts the hook before all utility commands.
 pub(super) fn install_hook() {
     // SAFETY: the postmaster loads libraries in a single thread, before any session exists.
@@ -35,8 +49,10 @@ pub(super) fn install_hook() {
     }
 }
 
-#[pg_guard]
-#[expect(clippy::too_many_arguments, reason = "the signature is PostgreSQL's")]
+/// Stops the worker if need be, then goes on with the command.
+///
+/// Only the first half is guarded. The second half must not be: an ERROR of the command then passes through this
+/// function as through one in C, with all its fields; there is nothing here to drop.
 unsafe extern "C-unwind" fn process_utility(
     planned: *mut pg_sys::PlannedStmt,
     query: *const c_char,
@@ -49,24 +65,18 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: PostgreSQL passes a valid statement, and the same arguments go on to the next in the chain.
     unsafe {
-        if let Some(database) = database_to_leave((*planned).utilityStmt) {
-            stop_worker(database);
-        }
-        match PREVIOUS {
-            Some(previous) => pg_guard_ffi_boundary(|| {
-                previous(planned, query, read_only_tree, context, params, environment, dest, completion);
-            }),
-            None => pg_sys::standard_ProcessUtility(
-                planned,
-                query,
-                read_only_tree,
-                context,
-                params,
-                environment,
-                dest,
-                completion,
-            ),
-        }
+        before_utility(planned);
+        let next = PREVIOUS.unwrap_or(standard_process_utility);
+        next(planned, query, read_only_tree, context, params, environment, dest, completion);
+    }
+}
+
+/// Stops the apply worker of the database that the command needs for itself.
+#[pg_guard]
+unsafe extern "C-unwind" fn before_utility(planned: *mut pg_sys::PlannedStmt) {
+    // SAFETY: a valid statement, as PostgreSQL passed it to the hook.
+    if let Some(database) = unsafe { database_to_leave((*planned).utilityStmt) } {
+        stop_worker(database);
     }
 }
 

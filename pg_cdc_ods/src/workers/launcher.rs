@@ -57,9 +57,9 @@ fn round(without_extension: &mut HashSet<pg_sys::Oid>) -> bool {
     for slot in shared::slots() {
         if slot.state == State::NoExtension {
             without_extension.insert(slot.database);
-            shared::forget(slot.database);
+            shared::forget(&slot);
         } else if !databases.contains(&slot.database) {
-            shared::forget(slot.database);
+            shared::forget(&slot);
         } else {
             without_extension.remove(&slot.database);
         }

@@ -68,6 +68,8 @@ pub(super) struct Slot {
     pub(super) batches: i64,
     pub(super) events: i64,
     pub(super) restarts: i64,
+    /// Asked for while a process ran that may have looked for the extension before it was there.
+    requested_again: bool,
     /// Ends in a row without a completed round; decides the next wait.
     failures: u32,
     /// No process may start before this time.
@@ -86,6 +88,7 @@ impl Slot {
         batches: 0,
         events: 0,
         restarts: 0,
+        requested_again: false,
         failures: 0,
         not_before: 0,
         last_error: [0; LAST_ERROR_BYTES],
@@ -189,6 +192,8 @@ pub(super) fn request(database: pg_sys::Oid) -> bool {
         if slot.pid == 0 {
             slot.state = State::Requested;
             slot.not_before = 0;
+        } else {
+            slot.requested_again = true;
         }
         true
     });
@@ -274,14 +279,18 @@ pub(super) fn release(database: pg_sys::Oid) {
         slot.pid = 0;
         if slot.state != State::NoExtension {
             back_off(slot);
+        } else if slot.requested_again {
+            slot.state = State::Requested;
         }
+        slot.requested_again = false;
     });
     wake_launcher();
 }
 
-/// Frees the slot of a database that is gone, or has no extension, unless it is in use.
-pub(super) fn forget(database: pg_sys::Oid) {
-    if let Some(slot) = WORKERS.exclusive().find(database).filter(|slot| slot.pid == 0) {
+/// Frees the slot of a database that is gone, or has no extension, unless it changed since it was read.
+pub(super) fn forget(read: &Slot) {
+    let mut workers = WORKERS.exclusive();
+    if let Some(slot) = workers.find(read.database).filter(|slot| slot.pid == 0 && slot.state == read.state) {
         *slot = Slot::FREE;
     }
 }

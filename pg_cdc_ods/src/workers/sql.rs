@@ -34,10 +34,10 @@ fn wake_apply_worker<'a>(
             shared::wake(my_database());
         });
         register_xact_callback(PgXactCallbackEvent::Abort, || {
-            WAKE_REGISTERED.store(false, Ordering::Relaxed)
+            WAKE_REGISTERED.store(false, Ordering::Relaxed);
         });
     }
-    Ok(None::<PgHeapTuple<'a, pgrx::AllocatedByRust>>)
+    Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
 /// Asks the launcher, when the transaction commits, to start an apply worker in this database.
@@ -80,11 +80,13 @@ fn stat_workers() -> TableIterator<
     let launcher = Some(shared::launcher_pid())
         .filter(|pid| *pid != 0)
         .map(|pid| (Some(pid), "launcher", None, "idle", None, None, 0, 0, 0, None));
-    let workers = shared::slots().into_iter().map(|slot| {
-        (
+    let workers = shared::slots().into_iter().filter_map(|slot| {
+        // A database that was just dropped keeps its slot until the launcher looks again.
+        let database = database_name(slot.database)?;
+        Some((
             Some(slot.pid).filter(|pid| *pid != 0),
             "apply worker",
-            database_name(slot.database),
+            Some(database),
             slot.state.name(),
             timestamp(slot.started_at),
             timestamp(slot.last_batch_at),
@@ -92,7 +94,7 @@ fn stat_workers() -> TableIterator<
             slot.events,
             slot.restarts,
             slot.last_error().map(str::to_owned),
-        )
+        ))
     });
     TableIterator::new(launcher.into_iter().chain(workers).collect::<Vec<_>>())
 }

@@ -58,7 +58,7 @@ async fn generated_events_end_in_the_rows_of_the_model() -> anyhow::Result<()> {
     let file = folder.path().join("events.ndjson");
     generate(&file)?;
     let model = Model::from_ndjson(BufReader::new(File::open(&file)?))?;
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_without_workers()?;
     let client = cluster.connect("postgres").await?;
     client.batch_execute("create extension pg_cdc_ods; select cdc.install_preset('ecommerce')").await?;
     // Small batches: the fold of one must agree with the guard of the next.

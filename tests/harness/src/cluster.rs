@@ -16,7 +16,7 @@ pub const BIN_DIR_VARIABLE: &str = "PG_CDC_ODS_BIN_DIR";
 /// The superuser of every test cluster.
 const SUPERUSER: &str = "postgres";
 
-/// A running cluster with its own folder, socket and port, and pg_cdc_ods preloaded.
+/// A running cluster with its own folder, socket and port.
 #[derive(Debug)]
 pub struct Cluster {
     bin_dir: PathBuf,
@@ -26,11 +26,23 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes and starts a cluster.
+    /// Makes and starts a cluster in which apply workers run.
     ///
     /// # Errors
     /// If [`BIN_DIR_VARIABLE`] is not set, or the server does not start; the error then ends with its log.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with("shared_preload_libraries = 'pg_cdc_ods'")
+    }
+
+    /// Makes and starts a cluster without workers: messages wait until a test applies them.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_without_workers() -> anyhow::Result<Self> {
+        Self::start_with("")
+    }
+
+    fn start_with(settings: &str) -> anyhow::Result<Self> {
         let bin_dir = std::env::var_os(BIN_DIR_VARIABLE)
             .with_context(|| format!("{BIN_DIR_VARIABLE} is not set: run this test by `make e2e`"))?;
         // Below /var/tmp: a path that the server's user can pass, and short enough for a socket.
@@ -45,14 +57,14 @@ impl Cluster {
             "initdb",
             &["-D", &cluster.data(), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
         )?;
-        cluster.configure()?;
+        cluster.configure(settings)?;
         cluster.start_server()?;
         Ok(cluster)
     }
 
-    fn configure(&self) -> anyhow::Result<()> {
+    fn configure(&self, settings: &str) -> anyhow::Result<()> {
         let settings = format!(
-            "shared_preload_libraries = 'pg_cdc_ods'\nlisten_addresses = ''\nport = {}\n\
+            "{settings}\nlisten_addresses = ''\nport = {}\n\
              unix_socket_directories = '{}'\nmax_connections = 50\n",
             self.port,
             self.socket_dir().display(),
