@@ -3,10 +3,11 @@
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 
-packages=(gcc libc6-dev make pkg-config clang libclang-dev sudo "postgresql-$pg_version" "postgresql-server-dev-$pg_version")
+packages=(gcc libc6-dev make pkg-config clang libclang-dev sudo libssl3 "postgresql-$pg_version" "postgresql-server-dev-$pg_version")
 
 install_packages() {
     local missing=() package
+    python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
     for package in "${packages[@]}"; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
@@ -39,3 +40,4 @@ command -v cargo >/dev/null || fail "there is no cargo: install Rust 1.95 first"
 install_packages
 install_cargo_pgrx
 "$root/scripts/private-postgres.sh"
+"$root/scripts/fetch-solclient.sh"
