@@ -10,7 +10,7 @@ part_clippy() { cargo clippy --workspace --all-targets --features pg_cdc_ods/pg_
 part_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps; }
 part_unit() { cargo test --workspace --exclude pg_cdc_ods --exclude e2e; }
 part_e2e() {
-    cargo build -p cdc-bridge || return
+    cargo build -p cdc-bridge || return 1
     (cd pg_cdc_ods && cargo pgrx install --pg-config "$(private_pg_config)") || return
     PG_CDC_ODS_BIN_DIR=$(private_prefix)$pg_bin PG_CDC_ODS_BRIDGE=$root/target/debug/cdc-bridge cargo test -p e2e
 }
