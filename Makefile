@@ -1,31 +1,45 @@
-# The chores of pg_cdc_ods. `make help` lists them.
+# The chores of pg_cdc_ods. `make help` lists them; scripts/ does them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint unit pgtest e2e test clean
+.PHONY: help setup build demo test unit pgtest e2e lint fmt install clean
+
+# Of `make demo`: events a minute, seconds (until Ctrl-C if empty), seed of the generator (any if empty).
+export RATE ?= 5000
+export DURATION ?=
+export SEED ?=
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@sed -n -E 's/^([a-z][a-z0-9]*):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-setup: ## install what is missing: Debian packages, cargo-pgrx
+setup: ## install what is missing: Debian packages, cargo-pgrx, libsolclient
 	@scripts/setup.sh
 
-lint: setup ## formatting and clippy, warnings are errors
-	@scripts/test.sh format clippy
+build: setup ## build bridge and extension for production into target/release
+	@scripts/build.sh release
 
-unit: setup ## unit tests: no server
+demo: ## the whole pipeline, live; RATE=5000 events a minute, DURATION= seconds, SEED=
+	@scripts/demo.sh
+
+test: ## everything that must pass before a change lands
+	@scripts/test.sh
+
+unit: ## the tests that need no server
 	@scripts/test.sh unit
 
-pge2e: setup ## end-to-end tests: real pieces, driven from outside
-	@scripts/test.sh e2e
-
-test: setup ## tests inside a server of their own
+pgtest: ## the tests inside a server
 	@scripts/test.sh pgtest
 
-e2e: setup ## end-to-end tests: real pieces, driven from outside
+e2e: ## the tests of the real pieces together
 	@scripts/test.sh e2e
 
-test: setup ## everything that must pass before a change lands
-	@scripts/test.sh format clippy docs unit pgtest e2e
+lint: ## formatting, clippy and documentation; a warning is an error
+	@scripts/test.sh format clippy docs
 
-clean: ## remove what was built
+fmt: ## format the code
+	@cargo fmt --all
+
+install: setup ## install the extension into the system's PostgreSQL
+	@scripts/install.sh
+
+clean: ## remove what was built; what setup installed stays
 	@rm -rf target

@@ -1,27 +1,32 @@
 #!/usr/bin/env bash
-# Makes a private copy of the PostgreSQL installation, so that the extension is installed without touching the
-# system's. PostgreSQL finds its folders relative to the real path of its executable: the programs are copied, all
-# else is links, and only the folders of extensions and libraries are real.
+# Makes a private copy of the PostgreSQL installation, so that the extension is installed without root and without
+# touching the system's. PostgreSQL finds its folders relative to the real path of its executable: so the programs are
+# copies, the folders that an extension is installed into are real, and all else is links. Done anew when the
+# system's version has changed.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
-choose_run_root
+hold_run_root
 
 prefix=$(private_prefix)
-version=$("$pg_bin/postgres" --version)
+version=$("$system_bin/postgres" --version) || fail "there is no PostgreSQL $pg_version: run 'make setup'"
 if [ "$(cat "$prefix/version" 2>/dev/null)" != "$version" ]; then
     say "making a private copy of $version"
     rm -rf "$prefix"
     lib=/usr/lib/postgresql/$pg_version/lib share=/usr/share/postgresql/$pg_version
-    mkdir -p "$prefix$pg_bin" "$prefix$lib" "$prefix$share/extension"
-    cp "$pg_bin"/* "$prefix$pg_bin/"
+    mkdir -p "$prefix$system_bin" "$prefix$lib" "$prefix$share/extension"
+    cp "$system_bin"/* "$prefix$system_bin/"
     ln -s "$lib"/* "$prefix$lib/"
     find "$share" -mindepth 1 -maxdepth 1 ! -name extension -exec ln -s -t "$prefix$share" {} +
     ln -s "$share"/extension/* "$prefix$share/extension/"
     ln -s /usr/include "$prefix/usr/include"
+    # What the system may have of this extension must not be written through a link.
+    rm -f "$prefix$lib/pg_cdc_ods.so" "$prefix$share"/extension/pg_cdc_ods*
     printf '%s' "$version" >"$prefix/version"
 fi
-if ! grep -qs "\"$(private_pg_config)\"" "$PGRX_HOME/config.toml"; then
+
+# Written only if it changes, because pgrx builds anew when its time does.
+if ! grep -qsF "\"$(private_bin)/pg_config\"" "$PGRX_HOME/config.toml"; then
     mkdir -p "$PGRX_HOME"
-    cargo pgrx init --pg$pg_version "$(private_pg_config)" --no-run >/dev/null 2>&1 ||
-        cargo pgrx init --pg$pg_version "$(private_pg_config)"
+    outcome=$(cargo pgrx init "--pg$pg_version" "$(private_bin)/pg_config" --no-run 2>&1) ||
+        fail "cargo pgrx init failed: $outcome"
 fi

@@ -1,6 +1,6 @@
 //! The inbox with several sessions: nothing is lost or applied twice, whatever the order of commits.
 
-use harness::cluster::Cluster;
+use harness::cluster::{Cluster, StopMode};
 use tokio_postgres::Client;
 
 async fn database(cluster: &Cluster) -> anyhow::Result<Client> {
@@ -82,7 +82,7 @@ async fn a_crash_of_the_server_loses_nothing() -> anyhow::Result<()> {
         ingest_order(&client, id).await?;
     }
     client.query("select * from cdc.apply(7)", &[]).await?;
-    cluster.stop_server("immediate")?;
+    cluster.stop_server(StopMode::Immediate)?;
     cluster.start_server()?;
 
     let client = cluster.connect("postgres").await?;

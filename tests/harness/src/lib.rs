@@ -1,4 +1,10 @@
-//! What tests share: private clusters, and the reference model of the e-commerce preset.
+//! What tests and the demonstration share: private clusters, control of processes, and the reference model of the
+//! e-commerce preset.
 
 pub mod cluster;
 pub mod model;
+pub mod paths;
+pub mod process;
+mod wait;
+
+pub use wait::wait_until;
