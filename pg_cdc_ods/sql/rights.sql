@@ -23,7 +23,8 @@ grant execute on function cdc.install_preset(text, text) to cdc_admin;
 grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
 grant execute on function cdc.stat_workers() to cdc_admin, cdc_reader;
-grant select on cdc.stat_workers to cdc_admin, cdc_reader;
+grant execute on function cdc.apply_latency() to cdc_admin, cdc_reader;
+grant select on cdc.stat_workers, cdc.stat_latency to cdc_admin, cdc_reader;
 
 alter function cdc.apply(integer) security definer;
 alter function cdc.flush(interval) security definer;

@@ -19,4 +19,19 @@ comment on column cdc.stat_workers.events is 'Events applied since the slot exis
 comment on column cdc.stat_workers.restarts is 'How often the worker was started again after it ended.';
 comment on column cdc.stat_workers.last_error is 'Beginning of the last error that ended the worker.';
 
+create view cdc.stat_latency as
+    with buckets as (
+        select le_ms, sum(events) over (order by le_ms) as up_to, sum(events) over () as total from cdc.apply_latency()
+    )
+    select coalesce(max(total), 0)::bigint as events,
+           min(le_ms) filter (where up_to >= 0.50 * total) as p50_ms,
+           min(le_ms) filter (where up_to >= 0.90 * total) as p90_ms,
+           min(le_ms) filter (where up_to >= 0.99 * total) as p99_ms,
+           max(le_ms) as max_ms
+    from buckets;
+comment on view cdc.stat_latency is
+    'Milliseconds from the sending of a message to the commit of its effects, for all messages that the apply worker of this database applied since the server started. Upper bounds, at most a fifth too high.';
+comment on function cdc.apply_latency() is
+    'The histogram behind cdc.stat_latency: messages that took at most le_ms, and longer than the row before.';
+
 select cdc.start_apply_worker();

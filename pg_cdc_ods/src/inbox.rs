@@ -23,6 +23,7 @@ pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
     pub(crate) headers: Option<JsonB>,
     pub(crate) received_at: TimestampWithTimeZone,
+    pub(crate) sent_at: Option<TimestampWithTimeZone>,
 }
 
 /// A batch of messages, and whether more are waiting behind it.
@@ -112,7 +113,7 @@ const BEGIN_TICK: &str = "
      where p.tick is null";
 
 const READ_TICK: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at
       from cdc.inbox_progress p
      cross join lateral (
         select w.* from cdc.inbox w
@@ -126,7 +127,7 @@ const READ_TICK: &str = "
 
 /// The same for transactions that had not ended when the tick before began: few, and older than the others.
 const READ_TICK_LATE: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at
       from cdc.inbox_progress p
      cross join lateral (
         select w.* from cdc.inbox w
@@ -138,7 +139,7 @@ const READ_TICK_LATE: &str = "
          limit $1) i";
 
 const READ_OWN: &str = "
-    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at
+    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at, w.sent_at
       from cdc.inbox w, cdc.inbox_progress p
      where w.xact_id = pg_current_xact_id()
        and (p.own_xact is distinct from w.xact_id or w.seq > p.own_seq)
@@ -201,6 +202,7 @@ fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Opt
                 payload: row.get::<Vec<u8>>(5)?.unwrap_or_default(),
                 headers: row.get(6)?,
                 received_at: row.get(7)?.unwrap_or_else(now),
+                sent_at: row.get(8)?,
             });
         }
         Ok((messages, last))

@@ -51,8 +51,8 @@ impl Counts {
 
 /// What the apply worker wants to know of a batch.
 pub(crate) struct BatchOutcome {
-    /// Messages taken from the inbox.
-    pub(crate) events: u64,
+    /// When the messages taken from the inbox were sent, else received; microseconds of PostgreSQL's epoch.
+    pub(crate) sent_at: Vec<pg_sys::TimestampTz>,
     /// Whether another batch may be waiting.
     pub(crate) more: bool,
 }
@@ -60,15 +60,17 @@ pub(crate) struct BatchOutcome {
 /// Applies at most one batch in the current transaction, if anything waits and applying is not paused.
 pub(crate) fn apply_batch() -> BatchOutcome {
     if !inbox::has_work() {
-        return BatchOutcome { events: 0, more: false };
+        return BatchOutcome { sent_at: Vec::new(), more: false };
     }
-    let (counts, more) = Spi::connect_mut(|client| {
+    Spi::connect_mut(|client| {
         if !inbox::lock_progress(client) {
-            return (Counts::default(), false);
+            return BatchOutcome { sent_at: Vec::new(), more: false };
         }
-        one_batch(client, BATCH_SIZE.get().into())
-    });
-    BatchOutcome { events: counts.events.unsigned_abs(), more }
+        let Batch { messages, more } = inbox::next_batch(client, BATCH_SIZE.get().into());
+        apply_or_rotate(client, &messages);
+        let sent_at = |message: &Message| message.sent_at.unwrap_or(message.received_at).into();
+        BatchOutcome { sent_at: messages.iter().map(sent_at).collect(), more }
+    })
 }
 
 #[pg_extern]
@@ -112,8 +114,8 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
             if left == 0 {
                 break;
             }
-            let (counts, more) = one_batch(client, left);
-            total.add(counts);
+            let Batch { messages, more } = inbox::next_batch(client, left);
+            total.add(apply_or_rotate(client, &messages));
             pgrx::check_for_interrupts!();
             if !more {
                 break;
@@ -165,15 +167,13 @@ fn set_paused(paused: bool) {
     }
 }
 
-/// Reads, applies and accounts for one batch; the caller holds the progress lock.
-fn one_batch(client: &mut SpiClient<'_>, limit: i64) -> (Counts, bool) {
-    let Batch { messages, more } = inbox::next_batch(client, limit);
+/// Applies a batch; with nothing to apply there is time to empty partitions. The caller holds the progress lock.
+fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
     if messages.is_empty() {
         inbox::rotate(client);
-        return (Counts::default(), more);
+        return Counts::default();
     }
-    let counts = apply_messages(client, &messages);
-    (counts, more)
+    apply_messages(client, messages)
 }
 
 fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {

@@ -72,8 +72,8 @@ enum Extension {
 fn drain(database: pg_sys::Oid) -> Extension {
     loop {
         let Some(outcome) = apply_recording_errors(database) else { return Extension::Missing };
-        if outcome.events > 0 {
-            shared::count_batch(database, outcome.events);
+        if !outcome.sent_at.is_empty() {
+            shared::count_batch(database, &outcome.sent_at);
         }
         // SAFETY: outside of a transaction, as the statistics require.
         unsafe { pg_sys::pgstat_report_stat(!outcome.more) };

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cdc_core::LatencyHistogram;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 
@@ -68,6 +69,8 @@ pub(super) struct Slot {
     pub(super) batches: i64,
     pub(super) events: i64,
     pub(super) restarts: i64,
+    /// Time from the sending of a message to the commit of its effects.
+    pub(super) latency: LatencyHistogram,
     /// Asked for while a process ran that may have looked for the extension before it was there.
     requested_again: bool,
     /// Ends in a row without a completed round; decides the next wait.
@@ -88,6 +91,7 @@ impl Slot {
         batches: 0,
         events: 0,
         restarts: 0,
+        latency: LatencyHistogram::EMPTY,
         requested_again: false,
         failures: 0,
         not_before: 0,
@@ -254,13 +258,16 @@ pub(super) fn set_idle(database: pg_sys::Oid) {
     });
 }
 
-/// The worker committed a batch with this many events.
-pub(super) fn count_batch(database: pg_sys::Oid, events: u64) {
+/// The worker committed a batch of messages that were sent at these times.
+pub(super) fn count_batch(database: pg_sys::Oid, sent_at: &[pg_sys::TimestampTz]) {
     let now = now();
+    let mut latency = LatencyHistogram::EMPTY;
+    sent_at.iter().for_each(|sent_at| latency.record(now.saturating_sub(*sent_at)));
     update(database, |slot| {
         slot.last_batch_at = now;
         slot.batches += 1;
-        slot.events = slot.events.saturating_add_unsigned(events);
+        slot.events = slot.events.saturating_add_unsigned(sent_at.len() as u64);
+        slot.latency.add(&latency);
     });
 }
 

@@ -12,7 +12,7 @@ use super::shared;
 extension_sql_file!(
     "../../sql/workers.sql",
     name = "workers",
-    requires = [wake_apply_worker, start_apply_worker, stat_workers]
+    requires = [wake_apply_worker, start_apply_worker, stat_workers, apply_latency]
 );
 
 /// Whether this transaction will wake the worker when it commits.
@@ -97,6 +97,17 @@ fn stat_workers() -> TableIterator<
         ))
     });
     TableIterator::new(launcher.into_iter().chain(workers).collect::<Vec<_>>())
+}
+
+/// How long messages of this database took from their sending to the commit of their effects: a bucket a row.
+#[pg_extern]
+fn apply_latency() -> TableIterator<'static, (name!(le_ms, f64), name!(events, i64))> {
+    if !shared::is_available() {
+        return TableIterator::new(Vec::new());
+    }
+    let slot = shared::slots().into_iter().find(|slot| slot.database == my_database());
+    let buckets = slot.map(|slot| slot.latency.buckets().collect::<Vec<_>>());
+    TableIterator::new(buckets.unwrap_or_default())
 }
 
 fn timestamp(micros: pg_sys::TimestampTz) -> Option<TimestampWithTimeZone> {
