@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 
 own_library=${LIBSOLCLIENT:-${SOLCLIENT_DIR:+$SOLCLIENT_DIR/lib/libsolclient.so}}
-if [ -n "$own_library" ]; then
+if [ -n "$own_library" ] && [ ! "$own_library" -ef "$solclient_library" ]; then
     [ -e "$own_library" ] || fail "there is no $own_library: check LIBSOLCLIENT and SOLCLIENT_DIR"
     mkdir -p "$(dirname "$solclient_library")"
     ln -sfn "$(realpath "$own_library")" "$solclient_library"

@@ -207,6 +207,27 @@ async fn lost_connections_and_ended_flows_are_made_good() {
     bridge.stop().await;
 }
 
+/// The connection goes just when the bridge binds, and the flow is ended just when it is bound: moments at which
+/// libsolclient forgets to tell. Which of them a round hits is chance, so there are many.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_lost_in_the_middle_of_a_bind_are_made_good() {
+    const ROUNDS: u64 = 25;
+    let Some(scene) = Scene::set(&["q"]).await else { return };
+    let mut publisher = scene.publisher();
+    for round in 0..ROUNDS {
+        let logins = scene.broker.stats().logins;
+        let bridge = scene.start(scene.config("q"));
+        scene.until(|stats| stats.logins > logins);
+        scene.broker.crash();
+        scene.until(|stats| stats.queues["q"].flows == 1);
+        scene.broker.unbind_flows("q", 503, "Queue Shutdown").unwrap();
+        publish_numbers(&mut publisher, round..round + 1).await;
+        scene.until(|stats| stats.queues["q"].depth == 0);
+        bridge.stop().await;
+    }
+    assert_eq!(scene.payloads().await, numbers(0..ROUNDS));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_missing_is_tried_until_it_is_there() {
     let Some(scene) = Scene::set(&[]).await else { return };

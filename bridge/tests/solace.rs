@@ -170,6 +170,18 @@ async fn queues_and_subscriptions_are_created_once_and_found_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_queue_is_deleted_with_its_messages() {
+    let Some(library) = library() else { return };
+    let broker = broker(&["q"]);
+    publish_all(&mut publisher(library, &broker), &["a"]).await;
+    let session = connect(library, &broker);
+    for _ in 0..2 {
+        session.delete_queue("q").unwrap();
+    }
+    assert!(!broker.stats().queues.contains_key("q"));
+}
+
+#[tokio::test]
 async fn a_flow_that_the_broker_ends_is_down_and_can_be_made_anew() {
     let Some(library) = library() else { return };
     let broker = broker(&["q"]);

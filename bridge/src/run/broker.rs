@@ -1,12 +1,18 @@
 //! A worker's side to the broker: one session, and its flows one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::valve::HELD_LIMITS;
 use crate::config::{Config, Provisioning};
 use crate::solace::{self, Flow, FlowOptions, FlowStart, Library, Session, SessionEvent};
+
+/// How long an orderly disconnect is waited for. The library takes 20 s over it when a bind met a lost connection; by
+/// then all acks are sent, with the flow's unbinding.
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes flows, and sessions when there is none.
 ///
@@ -61,10 +67,18 @@ impl Broker {
         blocking(move || drop(flow)).await;
     }
 
-    /// Ends the session, if there is one.
+    /// Ends the session, if there is one. What takes long goes on in a thread that nothing waits for.
     pub(super) async fn disconnect(&mut self) {
-        if let Some(watched) = self.session.take() {
-            blocking(move || drop(watched)).await;
+        let Some(watched) = self.session.take() else { return };
+        let (ended, end) = oneshot::channel::<()>();
+        let disconnect = move || {
+            drop(watched);
+            drop(ended);
+        };
+        // Where no thread can be had the session is dropped here, with what was to run.
+        let thread = std::thread::Builder::new().name("disconnect".to_owned()).spawn(disconnect);
+        if thread.is_ok() && timeout(DISCONNECT_PATIENCE, end).await.is_err() {
+            tracing::debug!(queue = self.queue, "the session takes long to end; not waiting for it");
         }
     }
 

@@ -58,6 +58,14 @@ pub enum Error {
     /// User properties are nested deeper than [`MAX_USER_PROPERTY_DEPTH`](super::MAX_USER_PROPERTY_DEPTH).
     #[error("user properties are nested more than {} levels deep", super::MAX_USER_PROPERTY_DEPTH)]
     PropertiesTooDeep,
+    /// Neither the broker nor the library has told the outcome of a bind.
+    #[error("binding to queue {queue:?} had no outcome within {} s", .waited.as_secs_f32())]
+    NotBound {
+        /// The queue.
+        queue: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
     /// The session is down for good.
     #[error("the session is down: {text}")]
     SessionDown {

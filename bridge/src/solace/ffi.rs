@@ -19,8 +19,10 @@ pub(super) type Handle = *mut c_void;
 pub(super) mod return_code {
     use super::ReturnCode;
 
+    pub(in crate::solace) const FAIL: ReturnCode = -1;
     pub(in crate::solace) const OK: ReturnCode = 0;
     pub(in crate::solace) const WOULD_BLOCK: ReturnCode = 1;
+    pub(in crate::solace) const IN_PROGRESS: ReturnCode = 2;
     pub(in crate::solace) const NOT_READY: ReturnCode = 3;
 }
 
@@ -63,6 +65,7 @@ pub(super) mod session_event {
 pub(super) mod flow_event {
     use std::ffi::c_uint;
 
+    pub(in crate::solace) const UP_NOTICE: c_uint = 0;
     pub(in crate::solace) const DOWN_ERROR: c_uint = 1;
     pub(in crate::solace) const BIND_FAILED_ERROR: c_uint = 2;
     pub(in crate::solace) const RECONNECTING: c_uint = 7;
@@ -284,6 +287,8 @@ api! {
         (Properties, Handle, *mut Handle, *mut Functions<FlowEventCallback>, usize) -> ReturnCode;
     session_endpoint_provision = b"solClient_session_endpointProvision\0"
         (Properties, Handle, u32, *mut c_void, *mut c_char, usize) -> ReturnCode;
+    session_endpoint_deprovision = b"solClient_session_endpointDeprovision\0"
+        (Properties, Handle, u32, *mut c_void) -> ReturnCode;
     session_endpoint_topic_subscribe = b"solClient_session_endpointTopicSubscribe\0"
         (Properties, Handle, u32, *const c_char, *mut c_void) -> ReturnCode;
 

@@ -3,14 +3,14 @@
 use std::ffi::{c_uint, c_void};
 use std::mem::size_of;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::sync::{Arc, mpsc as blocking_mpsc};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
 use super::error::Error;
-use super::ffi::{FlowEventCallback, FlowEventInfo, Functions, Handle, callback, flow_event};
+use super::ffi::{FlowEventCallback, FlowEventInfo, Functions, Handle, callback, flow_event, return_code};
 use super::library::{Library, run_callback, text};
 use super::message::{AckId, InboundMessage};
 use super::properties::PropertyList;
@@ -21,6 +21,8 @@ use super::session::Session;
 const TRANSPORT_WINDOW: &std::ffi::CStr = c"255";
 /// How long a broker may take to answer a bind, in ms.
 const BIND_TIMEOUT_MS: &std::ffi::CStr = c"10000";
+/// How long to wait for the outcome of a bind: longer than the library does, which knows better why none came.
+const BIND_PATIENCE: Duration = Duration::from_secs(15);
 /// Acks are gathered so long, in ms, and lost if the process dies meanwhile: shorter than the library's default
 /// of 1 s, so that fewer messages come twice.
 const ACK_TIMER_MS: &std::ffi::CStr = c"100";
@@ -98,6 +100,8 @@ impl Held {
 /// What the callbacks of a flow use.
 pub(super) struct FlowState {
     library: Library,
+    queue: String,
+    bind_outcome: blocking_mpsc::Sender<Result<(), Error>>,
     messages: mpsc::UnboundedSender<InboundMessage>,
     events: mpsc::UnboundedSender<FlowEvent>,
     held: Arc<Held>,
@@ -138,16 +142,23 @@ unsafe impl Send for Flow {}
 unsafe impl Sync for Flow {}
 
 impl Session {
-    /// Binds a flow to a durable queue; waits for the broker, at most 10 s.
+    /// Binds a flow to a durable queue; waits for the broker, at most 15 s. Not for the library's own thread.
+    ///
+    /// The library's blocking bind is not used: when the connection is lost and restored meanwhile it reports a flow
+    /// whose later end it never tells.
     ///
     /// # Errors
-    /// [`Error::Call`] if the broker refuses, such as for an unknown queue.
+    /// [`Error::Call`] if the broker refuses, such as for an unknown queue, and [`Error::NotBound`] if no outcome
+    /// came.
     pub fn bind(&self, options: &FlowOptions) -> Result<Flow, Error> {
         let library = self.library();
         let (message_sender, messages) = mpsc::unbounded_channel();
         let (event_sender, events) = mpsc::unbounded_channel();
+        let (bind_outcome, bound) = blocking_mpsc::channel();
         let state = Arc::new(FlowState {
             library,
+            queue: options.queue.clone(),
+            bind_outcome,
             messages: message_sender,
             events: event_sender,
             held: Arc::default(),
@@ -178,11 +189,18 @@ impl Session {
                 )
             }
         });
-        if let Err(error) = library.check(code, || format!("binding to queue {:?}", options.queue)) {
+        if code != return_code::IN_PROGRESS
+            && let Err(error) = library.check(code, || binding(&options.queue))
+        {
             self.retire_flow(state);
             return Err(error);
         }
-        Ok(Flow { session: self.clone(), handle, state, messages, events })
+        // From here on, dropping the flow destroys it.
+        let flow = Flow { session: self.clone(), handle, state, messages, events };
+        match bound.recv_timeout(BIND_PATIENCE) {
+            Ok(outcome) => outcome.map(|()| flow),
+            Err(_) => Err(Error::NotBound { queue: options.queue.clone(), waited: BIND_PATIENCE }),
+        }
     }
 }
 
@@ -264,6 +282,10 @@ impl Flow {
     }
 }
 
+fn binding(queue: &str) -> String {
+    format!("binding to queue {queue:?}")
+}
+
 impl Drop for Flow {
     fn drop(&mut self) {
         let api = self.session.library().api();
@@ -278,7 +300,7 @@ fn flow_properties(options: &FlowOptions) -> Result<PropertyList, Error> {
         .constant(c"FLOW_BIND_ENTITY_ID", c"2")
         .flag(c"FLOW_BIND_ENTITY_DURABLE", true)
         .text(c"FLOW_BIND_NAME", &options.queue)?
-        .flag(c"FLOW_BIND_BLOCKING", true)
+        .flag(c"FLOW_BIND_BLOCKING", false)
         .constant(c"FLOW_BIND_TIMEOUT_MS", BIND_TIMEOUT_MS)
         .constant(c"FLOW_MAX_BIND_TRIES", c"1")
         .constant(c"FLOW_ACKMODE", c"2")
@@ -302,8 +324,17 @@ unsafe extern "C" fn on_event(_flow: Handle, info: *mut FlowEventInfo, user: *mu
         let (info, state) = unsafe { (&*info, &*user.cast_const().cast::<FlowState>()) };
         // SAFETY: the text is null or terminated, and valid during the call.
         let text = unsafe { text(info.info) }.unwrap_or_default();
+        // Only the first outcome counts, and nobody listens after it.
         let event = match info.event {
-            flow_event::DOWN_ERROR | flow_event::BIND_FAILED_ERROR => FlowEvent::Down { text },
+            flow_event::UP_NOTICE => {
+                let _ = state.bind_outcome.send(Ok(()));
+                return;
+            }
+            flow_event::DOWN_ERROR | flow_event::BIND_FAILED_ERROR => {
+                let error = Error::last(&state.library, binding(&state.queue), return_code::FAIL);
+                let _ = state.bind_outcome.send(Err(error));
+                FlowEvent::Down { text }
+            }
             flow_event::RECONNECTING => FlowEvent::Reconnecting,
             flow_event::RECONNECTED => FlowEvent::Reconnected,
             other => {

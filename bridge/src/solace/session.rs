@@ -206,6 +206,27 @@ impl Session {
         )
     }
 
+    /// Deletes a durable queue and all messages in it, if it exists; waits for the broker.
+    ///
+    /// # Errors
+    /// [`Error::Call`] if the broker refuses.
+    pub fn delete_queue(&self, queue: &str) -> Result<(), Error> {
+        let properties = queue_properties(queue)?;
+        let library = self.library();
+        let code = properties.with_pointer(|properties| {
+            // SAFETY: `properties` is valid during the call; no tag is wanted.
+            unsafe {
+                (library.api().session_endpoint_deprovision)(
+                    properties,
+                    self.handle(),
+                    PROVISION_WAIT_FOR_CONFIRM | PROVISION_IGNORE_EXIST_ERRORS,
+                    ptr::null_mut(),
+                )
+            }
+        });
+        library.check(code, || format!("deleting queue {queue:?}"))
+    }
+
     /// Adds a topic subscription to a queue if it does not have it; waits for the broker.
     ///
     /// # Errors

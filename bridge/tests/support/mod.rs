@@ -8,7 +8,7 @@ use cdc_bridge::solace::{Library, OnRejection, OutboundMessage, Publisher, Sessi
 use smf_loopback::{Broker, BrokerHandle, Config, Credentials, QueueConfig};
 
 /// Longer than anything here takes on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// User and password of the brokers that [`broker`] starts.
 pub(crate) const USERNAME: &str = "bridge";
