@@ -116,6 +116,15 @@ create table cdc.tombstones (
 );
 comment on table cdc.tombstones is 'Deleted keys, so that a late older event cannot bring a row back.';
 
+create table cdc.column_positions (
+    attachment_id integer not null references cdc.attachments on delete cascade,
+    key bytea not null,
+    positions jsonb not null,
+    primary key (attachment_id, key)
+);
+comment on table cdc.column_positions is
+    'Rows with columns older than the row, because a newer change did not send them: a late older change may fill those.';
+
 create table cdc.stream_progress (
     stream text primary key,
     events bigint not null default 0,

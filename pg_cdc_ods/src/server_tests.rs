@@ -93,6 +93,24 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_whole_row_that_comes_late_fills_what_a_newer_update_left_out() {
+        preset();
+        ingest(ORDERS, &order("u", 3, r#"{"ORDER_ID":1,"STATUS":"new","B":3}"#));
+        apply();
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1,"STATUS":"old","CUSTOMER_ID":5,"A":1,"B":1}"#));
+        apply();
+        let row = "select row(status, customer_id, extra_fields, source_op)::text from cdc_orders";
+        assert_eq!(one::<String>(row).unwrap(), r#"(new,5,"{""A"": 1, ""B"": 3}",u)"#);
+        ingest(ORDERS, &order("d", 2, r#"{"ORDER_ID":1}"#));
+        apply();
+        assert_eq!(one::<String>(row).unwrap(), r#"(new,,"{""B"": 3}",u)"#);
+        ingest(ORDERS, &order("c", 4, r#"{"ORDER_ID":1,"STATUS":"whole"}"#));
+        apply();
+        assert_eq!(one::<String>(row).unwrap(), "(whole,,{},c)");
+        assert_eq!(one::<i64>("select count(*) from cdc.column_positions"), Some(0));
+    }
+
+    #[pg_test]
     fn one_bad_message_stops_nothing_and_is_kept_byte_for_byte() {
         preset();
         ingest(ORDERS, "{\"payload\": {\"op\"");

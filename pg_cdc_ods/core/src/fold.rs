@@ -64,10 +64,10 @@ fn supersedes(newer: &RowChange<'_>, older: &RowChange<'_>) -> bool {
     if !newer.is_partial() {
         return true;
     }
-    let ChangeKind::Upsert { cells: newer_cells, overflow: newer_overflow } = &newer.kind else {
+    let ChangeKind::Upsert { cells: newer_cells, overflow: newer_overflow, .. } = &newer.kind else {
         return true;
     };
-    let ChangeKind::Upsert { cells, overflow } = &older.kind else {
+    let ChangeKind::Upsert { cells, overflow, .. } = &older.kind else {
         return false;
     };
     let covers_cells =
@@ -90,13 +90,13 @@ mod tests {
             position: Position::from_time(at, 0),
             op: Operation::Update,
             source_ts: None,
-            seq: at as u64,
+            message: at as usize,
             kind,
         }
     }
 
     fn upsert(cells: Vec<Cell<'static>>) -> ChangeKind<'static> {
-        ChangeKind::Upsert { cells, overflow: Vec::new() }
+        ChangeKind::Upsert { cells, overflow: Vec::new(), keeps_overflow: false }
     }
 
     fn set(value: i64) -> Cell<'static> {
@@ -113,7 +113,7 @@ mod tests {
         fold.push(change(2, 4, upsert(vec![set(4)])));
         let rounds = fold.into_rounds();
         assert_eq!(rounds.len(), 1);
-        assert_eq!(rounds[0].iter().map(|change| change.seq).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(rounds[0].iter().map(|change| change.message).collect::<Vec<_>>(), [3, 5]);
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         fold.push(change(1, 3, upsert(vec![set(3), Cell::Keep])));
         fold.push(change(1, 1, upsert(vec![set(1), set(1)])));
         let rounds = fold.into_rounds();
-        assert_eq!(rounds.iter().map(|round| round[0].seq).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(rounds.iter().map(|round| round[0].message).collect::<Vec<_>>(), [1, 3]);
     }
 
     #[test]

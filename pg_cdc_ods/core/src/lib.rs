@@ -9,6 +9,7 @@
 //!          position            value, column_rule
 //! ```
 
+mod column_positions;
 mod column_rule;
 mod envelope;
 mod fold;
@@ -21,6 +22,7 @@ mod source_table;
 mod timestamp;
 mod value;
 
+pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, merge};
 pub use column_rule::{ColumnRule, ColumnRuleError};
 pub use envelope::{Decoded, Event, Operation, Row, decode};
 pub use fold::Fold;

@@ -67,6 +67,8 @@ pub enum ChangeKind<'a> {
         cells: Vec<Cell<'a>>,
         /// Columns without a place in the target: name and raw JSON.
         overflow: Vec<(String, &'a str)>,
+        /// Whether the event left the value of such a column out, so that what is stored of them stays.
+        keeps_overflow: bool,
     },
     /// The row is removed.
     Delete,
@@ -85,16 +87,21 @@ pub struct RowChange<'a> {
     pub op: Operation,
     /// The source's time, microseconds since the Unix epoch.
     pub source_ts: Option<i64>,
-    /// The inbox's number of the message, to find it again when the row is refused.
-    pub seq: u64,
+    /// The place of its message in the batch, to find it again when the row is refused.
+    pub message: usize,
     /// What is done.
     pub kind: ChangeKind<'a>,
 }
 
 impl RowChange<'_> {
-    /// Whether the change leaves some of the row as it is: cells that were not sent.
+    /// Whether the change leaves some of the row as it is: values that were not sent.
     pub fn is_partial(&self) -> bool {
-        matches!(&self.kind, ChangeKind::Upsert { cells, .. } if cells.contains(&Cell::Keep))
+        match &self.kind {
+            ChangeKind::Upsert { cells, keeps_overflow, .. } => {
+                *keeps_overflow || cells.contains(&Cell::Keep)
+            }
+            ChangeKind::Delete => false,
+        }
     }
 }
 
@@ -165,43 +172,43 @@ impl Plan {
         &self.key
     }
 
-    /// The changes an event makes: mostly one; two when an update changed the key; none for what concerns no row.
+    /// The changes an event makes, the event of the message at place `message` of its batch: mostly one; two when an update changed the key; none for what concerns no row.
     ///
     /// # Errors
     /// A [`Reject`] of type `SCHEMA_MISMATCH` that names the column, the value and the expected type.
-    pub fn changes<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
+    pub fn changes<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
         match event.op {
             Operation::Create | Operation::Read => {
-                Ok(vec![self.upsert(event, seq, required(&event.after, "after")?, "after")?])
+                Ok(vec![self.upsert(event, message, required(&event.after, "after")?, "after")?])
             }
-            Operation::Update => self.update(event, seq),
-            Operation::Delete => self.delete(event, seq),
+            Operation::Update => self.update(event, message),
+            Operation::Delete => self.delete(event, message),
             Operation::Truncate | Operation::Message => Ok(Vec::new()),
         }
     }
 
-    fn update<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
-        let upsert = self.upsert(event, seq, required(&event.after, "after")?, "after")?;
+    fn update<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
+        let upsert = self.upsert(event, message, required(&event.after, "after")?, "after")?;
         let before = event.before.as_ref().filter(|row| !row.is_empty());
         let old_key = before.and_then(|row| self.key_of(row, &self.sent(row), "before").ok());
         let mut changes = Vec::with_capacity(1);
         if let Some((key, key_bytes)) = old_key.filter(|(_, bytes)| *bytes != upsert.key_bytes) {
-            changes.push(change(event, seq, key, key_bytes, ChangeKind::Delete));
+            changes.push(change(event, message, key, key_bytes, ChangeKind::Delete));
         }
         changes.push(upsert);
         Ok(changes)
     }
 
-    fn delete<'a>(&self, event: &Event<'a>, seq: u64) -> Result<Vec<RowChange<'a>>, Reject> {
+    fn delete<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
         let before = event.before.as_ref().filter(|row| !row.is_empty());
         let (row, image) = before.map_or((event.after.as_ref(), "after"), |row| (Some(row), "before"));
         let row = row.ok_or_else(|| missing_image("before"))?;
         match self.on_delete {
             OnDelete::Ignore => Ok(Vec::new()),
-            OnDelete::Soft => Ok(vec![self.upsert(event, seq, row, image)?]),
+            OnDelete::Soft => Ok(vec![self.upsert(event, message, row, image)?]),
             OnDelete::Delete => {
                 let (key, key_bytes) = self.key_of(row, &self.sent(row), image)?;
-                Ok(vec![change(event, seq, key, key_bytes, ChangeKind::Delete)])
+                Ok(vec![change(event, message, key, key_bytes, ChangeKind::Delete)])
             }
         }
     }
@@ -209,7 +216,7 @@ impl Plan {
     fn upsert<'a>(
         &self,
         event: &Event<'a>,
-        seq: u64,
+        message: usize,
         row: &Row<'a>,
         image: &str,
     ) -> Result<RowChange<'a>, Reject> {
@@ -227,7 +234,9 @@ impl Plan {
             let error = ValueError { expected: "JSON that jsonb can hold".into(), found: (*raw).to_owned() };
             return Err(mismatch(image, name, &error));
         }
+        let sent_fields = sent.overflow.len();
         sent.overflow.retain(|(_, raw)| !json::is_unavailable(raw));
+        let keeps_overflow = sent.overflow.len() < sent_fields;
         let (key, key_bytes) = self.key_of(row, &sent, image)?;
         // Only an update may leave columns out; a create, a read or a delete is the whole row.
         let absent = if event.op == Operation::Update { Cell::Keep } else { Cell::Set(Value::Null) };
@@ -241,8 +250,8 @@ impl Plan {
                 ),
             });
         }
-        let kind = ChangeKind::Upsert { cells, overflow: sent.overflow };
-        Ok(change(event, seq, key, key_bytes, kind))
+        let kind = ChangeKind::Upsert { cells, overflow: sent.overflow, keeps_overflow };
+        Ok(change(event, message, key, key_bytes, kind))
     }
 
     fn sent<'a>(&self, row: &Row<'a>) -> Sent<'a> {
@@ -337,13 +346,13 @@ fn read<'a>(column: &TargetColumn, raw: Raw<'a>) -> Result<Value<'a>, ValueError
 
 fn change<'a>(
     event: &Event<'a>,
-    seq: u64,
+    message: usize,
     key: Vec<Value<'a>>,
     key_bytes: Vec<u8>,
     kind: ChangeKind<'a>,
 ) -> RowChange<'a> {
     let (position, op, source_ts) = (event.position.clone(), event.op, event.source_ts);
-    RowChange { key, key_bytes, position, op, source_ts, seq, kind }
+    RowChange { key, key_bytes, position, op, source_ts, message, kind }
 }
 
 fn required<'e, 'a>(row: &'e Option<Row<'a>>, image: &str) -> Result<&'e Row<'a>, Reject> {
@@ -471,6 +480,9 @@ mod tests {
         let update = &changes(&overflow_plan(), update).unwrap()[0];
         assert_eq!(cells(update)[1..], [Cell::Keep, Cell::Keep]);
         assert!(update.is_partial() && !create.is_partial());
+        let unsent =
+            r#"{"op":"u","after":{"ID":7,"NAME":"a","STATUS":"b","TEL":"__debezium_unavailable_value"}}"#;
+        assert!(changes(&overflow_plan(), unsent).unwrap()[0].is_partial());
     }
 
     #[test]

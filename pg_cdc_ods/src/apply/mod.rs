@@ -6,9 +6,12 @@
 
 mod arrays;
 mod dead_letters;
+mod guard;
 mod progress;
+mod round;
+mod row_memory;
+mod statements;
 mod targets;
-mod upsert;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -182,8 +185,8 @@ fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
     let mut dead = Vec::new();
     let mut folds: HashMap<usize, Fold<'_>> = HashMap::new();
     let mut planned = 0;
-    for message in messages {
-        match plan_message(&targets, message) {
+    for (place, message) in messages.iter().enumerate() {
+        match plan_message(&targets, message, place) {
             Ok(Some((target, changes))) => {
                 planned += changes.len() as i64;
                 let fold = folds.entry(target).or_default();
@@ -193,22 +196,19 @@ fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
             Err(reject) => dead.push(DeadLetter::new(message, None, reject)),
         }
     }
-    let by_seq = |seq: u64| messages.iter().find(|message| message.seq as u64 == seq);
     let mut folds: Vec<_> = folds.into_iter().collect();
     // Always in the same order, so that two sessions lock tables in the same order.
     folds.sort_unstable_by_key(|(target, _)| *target);
     let mut applied = 0;
     for (index, fold) in folds {
         for round in fold.into_rounds() {
-            let outcome = upsert::apply_round(client, &targets[index], &round);
+            let outcome = round::apply_round(client, &targets[index], round);
             applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
             counts.upserted += outcome.upserted;
             counts.deleted += outcome.deleted;
-            for (change, reject) in outcome.refused {
-                if let Some(message) = by_seq(change.seq) {
-                    dead.push(DeadLetter::new(message, Some(change.position.as_bytes().to_vec()), reject));
-                }
-            }
+            dead.extend(outcome.refused.into_iter().map(|refused| {
+                DeadLetter::new(&messages[refused.message], Some(refused.source_pos), refused.reject)
+            }));
         }
     }
     counts.stale = planned - applied;
@@ -221,7 +221,7 @@ fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
 type Planned<'a> = Option<(usize, Vec<cdc_core::RowChange<'a>>)>;
 
 /// From a message to its target and row changes; `None` for messages that change nothing by their nature.
-fn plan_message<'a>(targets: &Targets, message: &'a Message) -> Result<Planned<'a>, Reject> {
+fn plan_message<'a>(targets: &Targets, message: &'a Message, place: usize) -> Result<Planned<'a>, Reject> {
     let seq = message.seq.unsigned_abs();
     let event = match decode(&message.topic, &message.payload, seq)? {
         Decoded::Change(event) => event,
@@ -231,6 +231,6 @@ fn plan_message<'a>(targets: &Targets, message: &'a Message) -> Result<Planned<'
         let text = format!("no target is attached to the source table {}", event.source);
         return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
     };
-    let changes = targets[index].plan()?.changes(&event, seq)?;
+    let changes = targets[index].plan()?.changes(&event, place)?;
     Ok(Some((index, changes)))
 }

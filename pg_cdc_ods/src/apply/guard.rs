@@ -1,0 +1,78 @@
+//! Writes a set of changes; when the server refuses a row, finds it by halving and sets only that one aside.
+
+use cdc_core::{ErrorType, Reject, RowChange};
+use pgrx::prelude::*;
+
+use super::targets::Target;
+use crate::subtransaction::{self, Failure};
+
+/// Runs a statement over changes, with the rights of the owner of the target; returns the rows written.
+///
+/// Where it fails by the fault of a row, the changes are halved until the row stands alone in `refused`.
+pub(super) fn write_or_halve<'c, 'a>(
+    target: &Target,
+    changes: &[&'c RowChange<'a>],
+    refused: &mut Vec<(&'c RowChange<'a>, Reject)>,
+    write: &dyn Fn(&[&RowChange<'_>]) -> i64,
+) -> i64 {
+    let attempt = std::panic::AssertUnwindSafe(|| as_owner(target, || write(changes)));
+    let failure = match subtransaction::run(move || { attempt }()) {
+        Ok(written) => return written,
+        Err(failure) => failure,
+    };
+    let Some(reject) = row_fault(&failure) else {
+        // The server's fault, not a row's: the whole batch is undone and tried again later.
+        raise_again(&failure)
+    };
+    if let [change] = changes {
+        refused.push((change, reject));
+        return 0;
+    }
+    let (left, right) = changes.split_at(changes.len() / 2);
+    write_or_halve(target, left, refused, write) + write_or_halve(target, right, refused, write)
+}
+
+/// Why a failure is a row's own, judged by its SQLSTATE; `None` if waiting or repair can heal it.
+fn row_fault(failure: &Failure) -> Option<Reject> {
+    let state = sqlstate(failure.code);
+    let error_type = match &state[..2] {
+        "22" => ErrorType::SchemaMismatch,
+        "23" => ErrorType::ConstraintViolation,
+        "0A" | "21" | "42" | "44" | "54" | "P0" => ErrorType::ProcessingError,
+        _ => return None,
+    };
+    let detail = failure.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    Some(Reject::whole(error_type, format!("{}{detail} [SQLSTATE {state}]", failure.message)))
+}
+
+/// The five characters of a SQLSTATE from PostgreSQL's packed number: six bits for each.
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    let packed = code as i32;
+    (0..5).map(|place| char::from(b'0' + ((packed >> (6 * place)) & 0x3f) as u8)).collect()
+}
+
+fn raise_again(failure: &Failure) -> ! {
+    let mut report =
+        pg_sys::panic::ErrorReport::new(failure.code, failure.message.clone(), pgrx::function_name!());
+    if let Some(detail) = &failure.detail {
+        report = report.set_detail(detail.clone());
+    }
+    report.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+/// Runs `work` with the rights of the target's owner, and only those.
+pub(super) fn as_owner<R>(target: &Target, work: impl FnOnce() -> R) -> R {
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: saves and sets the backend's current user as SECURITY DEFINER functions do. If `work` raises an
+    // ERROR the end of the (sub)transaction restores both.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        let local = context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+        pg_sys::SetUserIdAndSecContext(target.owner, local);
+    }
+    let result = work();
+    // SAFETY: gives back what was saved above.
+    unsafe { pg_sys::SetUserIdAndSecContext(user, context) };
+    result
+}

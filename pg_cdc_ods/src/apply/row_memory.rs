@@ -1,0 +1,115 @@
+//! What is remembered of rows beside the rows themselves: deleted keys, and the positions of columns where a row is
+//! not uniform.
+
+use std::collections::HashMap;
+
+use cdc_core::{ColumnPositions, Position, RowChange};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use super::arrays::{ArrayParameter, parameter};
+use super::statements::positions;
+use super::targets::Target;
+use crate::sql_error::spi_failed;
+
+/// What is remembered of one key.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// The position of its newest delete.
+    pub(super) deleted: Option<Position>,
+    /// The positions of its columns, if its row is not uniform.
+    pub(super) columns: Option<ColumnPositions>,
+}
+
+const RECALL: &str = "
+    select e.key, t.source_pos, p.positions
+      from unnest($2::bytea[]) as e(key)
+      left join cdc.tombstones t on t.attachment_id = $1 and t.key = e.key
+      left join cdc.column_positions p on p.attachment_id = $1 and p.key = e.key
+     where t.key is not null or p.key is not null";
+
+/// What is remembered of the keys of changes; keys without a memory are left out.
+pub(super) fn recall(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    changes: &[RowChange<'_>],
+) -> HashMap<Vec<u8>, Memory> {
+    let args = [target.attachment_id.into(), keys(changes.iter()).datum];
+    let find = client.update(RECALL, None, &args).and_then(|rows| {
+        let mut found = HashMap::new();
+        for row in rows {
+            let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
+            let columns = row.get::<JsonB>(3)?.and_then(|json| serde_json::from_value(json.0).ok());
+            found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, columns });
+        }
+        Ok(found)
+    });
+    find.unwrap_or_else(|error| spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error))
+}
+
+const REMEMBER_DELETES: &str = "
+    insert into cdc.tombstones as t (attachment_id, key, source_pos)
+    select $1, e.key, e.source_pos from unnest($2::bytea[], $3::bytea[]) as e(key, source_pos)
+    on conflict (attachment_id, key) do update
+       set source_pos = excluded.source_pos, deleted_at = excluded.deleted_at
+     where excluded.source_pos > t.source_pos";
+
+/// Remembers that keys were deleted.
+pub(super) fn remember_deletes(client: &mut SpiClient<'_>, target: &Target, deletes: &[&RowChange<'_>]) {
+    if deletes.is_empty() {
+        return;
+    }
+    let args = [target.attachment_id.into(), keys(deletes.iter().copied()).datum, positions(deletes).datum];
+    if let Err(error) = client.update(REMEMBER_DELETES, None, &args) {
+        spi_failed("cannot write cdc.tombstones", &error);
+    }
+}
+
+const REMEMBER_COLUMNS: &str = "
+    insert into cdc.column_positions as p (attachment_id, key, positions)
+    select $1, e.key, e.positions::jsonb from unnest($2::bytea[], $3::text[]) as e(key, positions)
+    on conflict (attachment_id, key) do update set positions = excluded.positions";
+
+const FORGET_COLUMNS: &str = "
+    delete from cdc.column_positions p using unnest($2::bytea[]) as e(key) where p.attachment_id = $1 and p.key = e.key";
+
+/// Remembers the positions of columns of rows that are not uniform, and forgets those of rows that are (`None`).
+pub(super) fn remember_columns(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    columns: &[(Vec<u8>, Option<ColumnPositions>)],
+) {
+    let (mut kept, mut json, mut uniform) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, positions) in columns {
+        match positions.as_ref().and_then(|positions| serde_json::to_string(positions).ok()) {
+            Some(text) => {
+                kept.push(Some(key.clone()));
+                json.push(Some(text));
+            }
+            None => uniform.push(Some(key.clone())),
+        }
+    }
+    let mut write = || -> spi::Result<()> {
+        if !kept.is_empty() {
+            let args = [
+                target.attachment_id.into(),
+                parameter("bytea", std::mem::take(&mut kept)).datum,
+                parameter("text", std::mem::take(&mut json)).datum,
+            ];
+            client.update(REMEMBER_COLUMNS, None, &args)?;
+        }
+        if !uniform.is_empty() {
+            let args = [target.attachment_id.into(), parameter("bytea", std::mem::take(&mut uniform)).datum];
+            client.update(FORGET_COLUMNS, None, &args)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = write() {
+        spi_failed("cannot write cdc.column_positions", &error);
+    }
+}
+
+fn keys<'c, 'a: 'c>(changes: impl Iterator<Item = &'c RowChange<'a>>) -> ArrayParameter {
+    parameter("bytea", changes.map(|change| Some(change.key_bytes.clone())).collect())
+}

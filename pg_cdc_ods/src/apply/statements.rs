@@ -1,0 +1,261 @@
+//! The statements that read and write a target: one for all rows, with an array for each column.
+
+use cdc_core::{
+    Cell, ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange, TargetColumn,
+};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+
+use super::arrays::{self, ArrayParameter};
+use super::targets::Target;
+use crate::sql_error::spi_failed;
+
+/// Inserts or updates rows whose changes set the columns of `mask`; a row that is newer stays. Returns the rows written.
+pub(super) fn upsert(
+    target: &Target,
+    plan: &Plan,
+    mask: &[bool],
+    overflow: &OverflowMerge,
+    changes: &[&RowChange<'_>],
+) -> i64 {
+    let mut list = ColumnList::default();
+    list.push_cells(plan, mask, changes);
+    push_bookkeeping(&mut list, changes, overflow);
+    let key = key_names(plan);
+    let assignments: Vec<String> = list
+        .targets
+        .iter()
+        .filter(|name| !key.contains(name))
+        .map(|name| match name.as_str() {
+            "extra_fields" if *overflow == OverflowMerge::Add => {
+                "extra_fields = coalesce(t.extra_fields, '{}') || coalesce(excluded.extra_fields, '{}')"
+                    .to_owned()
+            }
+            name => format!("{name} = excluded.{name}"),
+        })
+        .collect();
+    let sql = format!(
+        "insert into {} as t ({}, processed_at) select {}, clock_timestamp() from unnest({}) as e({}) \
+         on conflict ({}) do update set {}, processed_at = excluded.processed_at \
+         where t.source_pos is null or excluded.source_pos > t.source_pos",
+        target.name,
+        list.targets.join(", "),
+        list.expressions.join(", "),
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        key.join(", "),
+        assignments.join(", "),
+    );
+    execute(&sql, &list.datums)
+}
+
+/// Fills columns of rows that are newer than their change as a whole; bookkeeping columns stay. Returns the rows
+/// written.
+pub(super) fn fill(
+    target: &Target,
+    plan: &Plan,
+    mask: &[bool],
+    overflow: &OverflowMerge,
+    changes: &[&RowChange<'_>],
+) -> i64 {
+    let mut list = ColumnList::default();
+    let matches = list.push_key(plan, changes);
+    let first_cell = list.targets.len();
+    let mask: Vec<bool> =
+        mask.iter().enumerate().map(|(index, set)| *set && !plan.key().contains(&index)).collect();
+    list.push_cells(plan, &mask, changes);
+    let mut assignments: Vec<String> = list.targets[first_cell..]
+        .iter()
+        .zip(&list.expressions[first_cell..])
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    let stored = match overflow {
+        OverflowMerge::Retain(names) => {
+            list.datums.push(arrays::parameter("text", names.iter().map(Some).collect()).datum);
+            format!(
+                "(select jsonb_object_agg(f.key, f.value) from jsonb_each(t.extra_fields) as f where f.key = any(${}))",
+                list.datums.len()
+            )
+        }
+        OverflowMerge::Add | OverflowMerge::Replace => "t.extra_fields".to_owned(),
+    };
+    list.push("extra_fields", "jsonb", extra_fields(changes, false));
+    let sent = list.expressions.last().map(String::as_str).unwrap_or_default();
+    assignments.push(format!(
+        "extra_fields = nullif(coalesce({stored}, '{{}}') || coalesce({sent}, '{{}}'), '{{}}')"
+    ));
+    let sql = format!(
+        "update {} as t set {}, processed_at = clock_timestamp() from unnest({}) as e({}) where {}",
+        target.name,
+        assignments.join(", "),
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        matches.join(" and "),
+    );
+    execute(&sql, &list.datums)
+}
+
+/// Removes rows; one that is newer stays. Returns the rows removed.
+pub(super) fn delete(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -> i64 {
+    let mut list = ColumnList::default();
+    let matches = list.push_key(plan, changes);
+    list.push("source_pos", "bytea", positions(changes));
+    let sql = format!(
+        "delete from {} as t using unnest({}) as e({}) where {} and (t.source_pos is null or t.source_pos < {})",
+        target.name,
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        matches.join(" and "),
+        list.expressions[list.expressions.len() - 1],
+    );
+    execute(&sql, &list.datums)
+}
+
+/// The positions of the rows that changes concern, in the order of the changes; `None` where there is no row.
+pub(super) fn row_positions(
+    target: &Target,
+    plan: &Plan,
+    changes: &[&RowChange<'_>],
+) -> Vec<Option<Position>> {
+    let mut list = ColumnList::default();
+    let matches = list.push_key(plan, changes);
+    let sql = format!(
+        "select e.place, coalesce(t.source_pos, '') from unnest({}) with ordinality as e({}, place) join {} as t on {}",
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        target.name,
+        matches.join(" and "),
+    );
+    let mut found = vec![None; changes.len()];
+    let read = Spi::connect_mut(|client| {
+        for row in client.update(&sql, None, &list.datums)? {
+            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
+            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                *slot = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
+            }
+        }
+        Ok(())
+    });
+    read.unwrap_or_else(|error| spi_failed("cannot read a target", &error));
+    found
+}
+
+fn key_names(plan: &Plan) -> Vec<String> {
+    plan.key().iter().map(|index| quote_identifier(&plan.columns()[*index].name)).collect()
+}
+
+fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>], overflow: &OverflowMerge) {
+    list.push("extra_fields", "jsonb", extra_fields(changes, *overflow == OverflowMerge::Replace));
+    let ops = changes.iter().map(|change| Some(change.op.as_str()));
+    list.push("source_op", "text", arrays::parameter("text", ops.collect()));
+    let times = changes.iter().map(|change| change.source_ts.map(|micros| micros - PG_EPOCH_UNIX_MICROS));
+    list.push("source_ts", "timestamp at time zone 'UTC'", arrays::timestamps(times.collect()));
+    list.push("source_pos", "bytea", positions(changes));
+}
+
+/// The overflow of each change; NULL for one that adds nothing to what is stored.
+fn extra_fields(changes: &[&RowChange<'_>], keep_empty: bool) -> ArrayParameter {
+    let objects = changes.iter().map(|change| match &change.kind {
+        ChangeKind::Upsert { overflow, .. } if keep_empty || !overflow.is_empty() => Some(object(overflow)),
+        _ => None,
+    });
+    arrays::parameter("text", objects.collect())
+}
+
+/// The positions of changes, as `bytea[]`.
+pub(super) fn positions(changes: &[&RowChange<'_>]) -> ArrayParameter {
+    let positions = changes.iter().map(|change| Some(change.position.as_bytes().to_vec()));
+    arrays::parameter("bytea", positions.collect())
+}
+
+/// The overflow columns as one JSON object; the values are the raw JSON of the event.
+fn object(overflow: &[(String, &str)]) -> String {
+    let mut json = String::from("{");
+    for (index, (name, raw)) in overflow.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        json.push_str(&serde_json::Value::from(name.as_str()).to_string());
+        json.push(':');
+        json.push_str(raw);
+    }
+    json.push('}');
+    json
+}
+
+/// The parts of a statement that grow with its columns, kept in step.
+#[derive(Default)]
+struct ColumnList {
+    /// Quoted names in the target.
+    targets: Vec<String>,
+    /// What is inserted: the element, cast where its array has another type.
+    expressions: Vec<String>,
+    /// `$1::bigint[]` and so on.
+    parameters: Vec<String>,
+    /// The names of the elements: `c1` and so on.
+    elements: Vec<String>,
+    datums: Vec<DatumWithOid<'static>>,
+}
+
+impl ColumnList {
+    /// Adds the cells of the columns that `mask` names.
+    fn push_cells(&mut self, plan: &Plan, mask: &[bool], changes: &[&RowChange<'_>]) {
+        for (index, column) in plan.columns().iter().enumerate().filter(|(index, _)| mask[*index]) {
+            let values = changes.iter().filter_map(|change| match &change.kind {
+                ChangeKind::Upsert { cells, .. } => match &cells[index] {
+                    Cell::Set(value) => Some(value),
+                    Cell::Keep => None,
+                },
+                ChangeKind::Delete => None,
+            });
+            self.push_column(column, arrays::array(&column.column_type, values));
+        }
+    }
+
+    /// Adds the key; returns the conditions that find the rows.
+    fn push_key(&mut self, plan: &Plan, changes: &[&RowChange<'_>]) -> Vec<String> {
+        for (place, index) in plan.key().iter().enumerate() {
+            let column = &plan.columns()[*index];
+            let values = changes.iter().map(|change| &change.key[place]);
+            self.push_column(column, arrays::array(&column.column_type, values));
+        }
+        self.targets
+            .iter()
+            .zip(&self.expressions)
+            .map(|(name, value)| format!("t.{name} = {value}"))
+            .collect()
+    }
+
+    fn push_column(&mut self, column: &TargetColumn, array: ArrayParameter) {
+        let element = format!("c{}", self.elements.len() + 1);
+        let expression = arrays::element(&column.column_type, &element);
+        self.push_parts(quote_identifier(&column.name), element, expression, array);
+    }
+
+    /// Adds a bookkeeping column; `cast` is its type, with what makes it from the array's element.
+    fn push(&mut self, name: &str, cast: &str, array: ArrayParameter) {
+        let element = format!("c{}", self.elements.len() + 1);
+        let expression = match cast.strip_prefix("timestamp") {
+            Some(zone) => format!("e.{element}{zone}"),
+            None => format!("e.{element}::{cast}"),
+        };
+        self.push_parts(name.to_owned(), element, expression, array);
+    }
+
+    fn push_parts(&mut self, target: String, element: String, expression: String, array: ArrayParameter) {
+        self.datums.push(array.datum);
+        self.parameters.push(format!("${}::{}[]", self.datums.len(), array.element_type));
+        self.targets.push(target);
+        self.expressions.push(expression);
+        self.elements.push(element);
+    }
+}
+
+fn execute(sql: &str, datums: &[DatumWithOid<'_>]) -> i64 {
+    let run = Spi::connect_mut(|client| client.update(sql, None, datums).map(|rows| rows.len()));
+    match run {
+        Ok(rows) => rows as i64,
+        Err(error) => spi_failed("cannot write to a target", &error),
+    }
+}
