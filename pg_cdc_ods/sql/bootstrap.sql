@@ -150,11 +150,16 @@ create table cdc.dlq (
     retry_count integer not null default 0,
     first_failure_at timestamptz not null default now(),
     last_failure_at timestamptz not null default now(),
-    status text not null default 'pending' check (status in ('pending', 'retrying', 'resolved', 'discarded'))
+    status text not null default 'pending' check (status in ('pending', 'retrying', 'resolved', 'discarded')),
+    retry_at timestamptz check ((retry_at is not null) = (status = 'retrying'))
 );
 create index dlq_status on cdc.dlq (status, id);
+create index dlq_retry on cdc.dlq (retry_at) where status = 'retrying';
 comment on table cdc.dlq is 'Dead letters: messages that could not be applied, byte for byte, with the reason.';
 comment on column cdc.dlq.error_detail is 'The path inside the event, e.g. payload.after.TOTAL_AMOUNT.';
+comment on column cdc.dlq.retry_count is 'How often it was tried again, by itself or by cdc.dlq_replay().';
+comment on column cdc.dlq.status is
+    'pending: waits for somebody; retrying: is tried again by itself at retry_at; resolved: applied; discarded: given up.';
 select pg_catalog.pg_extension_config_dump('cdc.dlq', '');
 
 create view cdc.dlq_summary as

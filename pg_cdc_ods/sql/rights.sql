@@ -22,6 +22,8 @@ grant execute on function cdc.apply(integer), cdc.flush(interval), cdc.pause(), 
 grant execute on function cdc.install_preset(text, text) to cdc_admin;
 grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
+grant execute on function cdc.dlq_matching(text), cdc.dlq_replay(text), cdc.dlq_replay(bigint[]),
+    cdc.dlq_discard(text), cdc.dlq_discard(bigint[]), cdc.maintain() to cdc_admin;
 grant execute on function cdc.stat_workers() to cdc_admin, cdc_reader;
 grant execute on function cdc.apply_latency() to cdc_admin, cdc_reader;
 grant select on cdc.stat_workers, cdc.stat_latency to cdc_admin, cdc_reader;
@@ -30,12 +32,23 @@ alter function cdc.apply(integer) security definer;
 alter function cdc.flush(interval) security definer;
 alter function cdc.pause() security definer;
 alter function cdc.resume() security definer;
+alter function cdc.dlq_replay(bigint[]) security definer;
+alter function cdc.dlq_discard(bigint[]) security definer;
+alter function cdc.maintain() security definer;
 
 comment on function cdc.ingest(text, text, jsonb) is 'Puts one message into the inbox by hand; returns its seq.';
 comment on function cdc.apply(integer) is 'Applies waiting messages now, in this session and transaction.';
 comment on function cdc.flush(interval) is 'Waits until all messages that had arrived are applied.';
 comment on function cdc.pause() is 'Stops applying; messages go on arriving.';
 comment on function cdc.resume() is 'Goes on applying after cdc.pause().';
+comment on function cdc.dlq_matching(text) is 'The unsettled dead letters that meet a condition on cdc.dlq.';
+comment on function cdc.dlq_replay(text) is
+    'Applies the unsettled dead letters that meet a condition on cdc.dlq once more; without one, all of them.';
+comment on function cdc.dlq_replay(bigint[]) is 'Applies these dead letters once more, discarded ones too.';
+comment on function cdc.dlq_discard(text) is 'Gives up the unsettled dead letters that meet a condition on cdc.dlq.';
+comment on function cdc.dlq_discard(bigint[]) is 'Gives up these dead letters; returns how many.';
+comment on function cdc.maintain() is
+    'Tries dead letters again whose time has come, and clears away what is older than the retention settings.';
 comment on function cdc.attach(text, text, text[], text, text, jsonb, text[]) is
     'A source table feeds a target table; replaces an earlier attachment of the same source.';
 comment on function cdc.detach(text) is 'Ends an attachment; the target table stays.';

@@ -210,7 +210,8 @@ fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Opt
     read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error))
 }
 
-fn now() -> TimestampWithTimeZone {
+/// The time of day.
+pub(crate) fn now() -> TimestampWithTimeZone {
     pgrx::datum::datetime_support::now()
 }
 

@@ -4,7 +4,9 @@ use pgrx::prelude::*;
 
 mod apply;
 mod attach;
+mod dlq;
 mod inbox;
+mod maintenance;
 mod preset;
 mod settings;
 mod sql_error;
@@ -14,6 +16,11 @@ mod workers;
 pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!(
+    "../sql/dead_letters.sql",
+    name = "dead_letters",
+    requires = ["bootstrap", dlq::dlq_replay_ids]
+);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 
 /// Called by PostgreSQL when the library is loaded.

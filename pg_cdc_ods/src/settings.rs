@@ -8,6 +8,16 @@ pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 pub(crate) static ROTATION_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// How long the apply worker sleeps when nobody wakes it, in milliseconds.
 pub(crate) static NAPTIME_MS: GucSetting<i32> = GucSetting::<i32>::new(1_000);
+/// How often a dead letter that time may heal is tried again by itself.
+pub(crate) static DLQ_MAX_ATTEMPTS: GucSetting<i32> = GucSetting::<i32>::new(5);
+/// Pause before the first of these attempts, in seconds; it doubles with each.
+pub(crate) static DLQ_RETRY_DELAY_S: GucSetting<i32> = GucSetting::<i32>::new(30);
+/// How long settled dead letters are kept, in minutes; 0 is for ever.
+pub(crate) static DLQ_RETENTION_MIN: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
+/// How long deleted keys are remembered, in minutes; 0 is for ever.
+pub(crate) static TOMBSTONE_RETENTION_MIN: GucSetting<i32> = GucSetting::<i32>::new(0);
+/// How often the apply worker does the maintenance step, in seconds; 0 is never.
+pub(crate) static MAINTENANCE_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
 
 /// Defines all settings; called once when the library is loaded.
 pub(crate) fn init() {
@@ -40,5 +50,60 @@ pub(crate) fn init() {
         60_000,
         GucContext::Sighup,
         GucFlags::UNIT_MS,
+    );
+    maintenance_settings();
+}
+
+/// The settings of dead letters and of what is cleared away.
+fn maintenance_settings() {
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.dlq_max_attempts",
+        c"How often a dead letter that time may heal is tried again by itself; 0 is never.",
+        c"Such are a missing target table, a missing right, and a foreign key whose row has not come yet.",
+        &DLQ_MAX_ATTEMPTS,
+        0,
+        20,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.dlq_retry_delay",
+        c"Pause before a dead letter is tried again by itself.",
+        c"It doubles with each attempt.",
+        &DLQ_RETRY_DELAY_S,
+        1,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.dlq_retention",
+        c"How long resolved and discarded dead letters are kept; 0 is for ever.",
+        c"Those that are pending stay until somebody settles them.",
+        &DLQ_RETENTION_MIN,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.tombstone_retention",
+        c"How long deleted keys are remembered; 0 is for ever.",
+        c"An event that is older than a delete and comes later than this brings the row back.",
+        &TOMBSTONE_RETENTION_MIN,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.maintenance_interval",
+        c"How often the apply worker calls cdc.maintain(); 0 is never.",
+        c"It tries dead letters again and clears away what is older than the retention settings.",
+        &MAINTENANCE_INTERVAL_S,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
     );
 }

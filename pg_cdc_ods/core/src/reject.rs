@@ -52,16 +52,25 @@ pub struct Reject {
     pub message: String,
     /// Where in the event it was wrong, e.g. `payload.after.TOTAL_AMOUNT`; empty when it concerns the whole.
     pub path: String,
+    /// Whether the message may be applied later as it is: what it waits for can come, such as a table or the row that
+    /// a foreign key names.
+    pub may_heal: bool,
 }
 
 impl Reject {
     /// A failure that concerns the whole message.
     pub fn whole(error_type: ErrorType, message: impl Into<String>) -> Self {
-        Self { error_type, message: message.into(), path: String::new() }
+        Self { error_type, message: message.into(), path: String::new(), may_heal: false }
     }
 
     /// A failure at one place of the message.
     pub fn at(error_type: ErrorType, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { error_type, message: message.into(), path: path.into() }
+        Self { error_type, message: message.into(), path: path.into(), may_heal: false }
+    }
+
+    /// The same failure, of a kind that time may heal.
+    #[must_use]
+    pub fn that_may_heal(self) -> Self {
+        Self { may_heal: true, ..self }
     }
 }

@@ -5,9 +5,9 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{IntoDatum, pg_sys};
 
 /// A parameter, and the SQL that makes its elements values of the column.
-pub(super) struct ArrayParameter {
+pub(crate) struct ArrayParameter {
     /// The datum with its type.
-    pub(super) datum: DatumWithOid<'static>,
+    pub(crate) datum: DatumWithOid<'static>,
     /// The type of the array's elements, e.g. `bigint`.
     pub(super) element_type: &'static str,
 }
@@ -101,7 +101,7 @@ fn collect<'v, T: IntoDatum>(
 }
 
 /// An array of any element type that PostgreSQL has an array type for.
-pub(super) fn parameter<T: IntoDatum>(element_type: &'static str, values: Vec<Option<T>>) -> ArrayParameter {
+pub(crate) fn parameter<T: IntoDatum>(element_type: &'static str, values: Vec<Option<T>>) -> ArrayParameter {
     let oid = <Vec<Option<T>>>::type_oid();
     // SAFETY: the datum is made from this value, whose type is the one named.
     let datum = unsafe { DatumWithOid::new(values, oid) };

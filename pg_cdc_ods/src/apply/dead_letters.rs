@@ -5,62 +5,73 @@ use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
 use crate::inbox::Message;
+use crate::settings;
 use crate::sql_error::spi_failed;
 
 /// A message that could not be applied.
-pub(super) struct DeadLetter<'a> {
-    pub(super) message: &'a Message,
-    source_pos: Option<Vec<u8>>,
-    reject: Reject,
-}
-
-impl<'a> DeadLetter<'a> {
-    pub(super) fn new(message: &'a Message, source_pos: Option<Vec<u8>>, reject: Reject) -> Self {
-        Self { message, source_pos, reject }
-    }
-
-    /// The payload as text that `jsonb` takes, where it is.
-    fn json(&self) -> Option<String> {
-        let text = std::str::from_utf8(&self.message.payload).ok()?;
-        let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
-        (is_json && !text.contains("\\u0000")).then(|| text.to_owned())
-    }
+pub(crate) struct Rejected {
+    /// Its place in the batch.
+    pub(crate) message: usize,
+    /// The event's position, where it was decoded.
+    pub(crate) source_pos: Option<Vec<u8>>,
+    pub(crate) reject: Reject,
 }
 
 const WRITE: &str = "
     insert into cdc.dlq (original_topic, stream, seq, source_pos, error_type, error_message, error_detail, payload,
-                         payload_json, headers)
+                         payload_json, headers, status, retry_at)
     select e.topic, e.stream, e.seq, e.source_pos, e.error_type, e.error_message, nullif(e.error_detail, ''),
-           e.payload, e.payload_json::jsonb, e.headers::jsonb
+           e.payload, e.payload_json::jsonb, e.headers::jsonb,
+           case when e.may_heal then 'retrying' else 'pending' end,
+           case when e.may_heal then clock_timestamp() + $12 * interval '1 second' end
       from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[],
-                  $9::text[], $10::text[])
+                  $9::text[], $10::text[], $11::boolean[])
            as e(topic, stream, seq, source_pos, error_type, error_message, error_detail, payload, payload_json,
-                headers)";
+                headers, may_heal)";
 
-/// Writes all dead letters of a batch.
-pub(super) fn write(client: &mut SpiClient<'_>, dead: &[DeadLetter<'_>]) {
-    if dead.is_empty() {
+/// Writes the messages of a batch that were rejected.
+pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: &[Rejected]) {
+    if rejected.is_empty() {
         return;
     }
-    let texts = |read: &dyn Fn(&DeadLetter<'_>) -> Option<String>| {
-        parameter("text", dead.iter().map(read).collect()).datum
+    let is_retried = settings::DLQ_MAX_ATTEMPTS.get() > 0;
+    let texts = |read: &dyn Fn(&Message, &Reject) -> Option<String>| {
+        let read = |rejected: &Rejected| read(&messages[rejected.message], &rejected.reject);
+        parameter("text", rejected.iter().map(read).collect()).datum
     };
-    let bytes = |read: &dyn Fn(&DeadLetter<'_>) -> Option<Vec<u8>>| {
-        parameter("bytea", dead.iter().map(read).collect()).datum
-    };
+    let payloads = rejected.iter().map(|rejected| Some(messages[rejected.message].payload.clone()));
     let args = [
-        texts(&|letter| Some(letter.message.topic.clone())),
-        texts(&|letter| Some(letter.message.stream.clone())),
-        parameter("bigint", dead.iter().map(|letter| Some(letter.message.seq)).collect()).datum,
-        bytes(&|letter| letter.source_pos.clone()),
-        texts(&|letter| Some(letter.reject.error_type.as_str().to_owned())),
-        texts(&|letter| Some(letter.reject.message.replace('\0', "\u{fffd}"))),
-        texts(&|letter| Some(letter.reject.path.replace('\0', "\u{fffd}"))),
-        bytes(&|letter| Some(letter.message.payload.clone())),
-        texts(&|letter| letter.json()),
-        texts(&|letter| letter.message.headers.as_ref().map(|headers| headers.0.to_string())),
+        texts(&|message, _| Some(message.topic.clone())),
+        texts(&|message, _| Some(message.stream.clone())),
+        parameter("bigint", rejected.iter().map(|rejected| Some(messages[rejected.message].seq)).collect())
+            .datum,
+        parameter("bytea", rejected.iter().map(|rejected| rejected.source_pos.clone()).collect()).datum,
+        texts(&|_, reject| Some(reject.error_type.as_str().to_owned())),
+        texts(&|_, reject| Some(printable(&reject.message))),
+        texts(&|_, reject| Some(printable(&reject.path))),
+        parameter("bytea", payloads.collect()).datum,
+        texts(&|message, _| json(message)),
+        texts(&|message, _| message.headers.as_ref().map(|headers| headers.0.to_string())),
+        parameter(
+            "boolean",
+            rejected.iter().map(|rejected| Some(is_retried && rejected.reject.may_heal)).collect(),
+        )
+        .datum,
+        settings::DLQ_RETRY_DELAY_S.get().into(),
     ];
     if let Err(error) = client.update(WRITE, None, &args) {
         spi_failed("cannot write cdc.dlq", &error);
     }
+}
+
+/// A text as `text` takes it.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The payload as text that `jsonb` takes, where it is.
+fn json(message: &Message) -> Option<String> {
+    let text = std::str::from_utf8(&message.payload).ok()?;
+    let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
+    (is_json && !text.contains("\\u0000")).then(|| text.to_owned())
 }

@@ -42,7 +42,10 @@ fn row_fault(failure: &Failure) -> Option<Reject> {
         _ => return None,
     };
     let detail = failure.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    Some(Reject::whole(error_type, format!("{}{detail} [SQLSTATE {state}]", failure.message)))
+    let reject = Reject::whole(error_type, format!("{}{detail} [SQLSTATE {state}]", failure.message));
+    // A row that a foreign key names, a right, or a table that a trigger uses: each may come later.
+    let may_heal = matches!(state.as_str(), "23503" | "42501" | "42P01");
+    Some(if may_heal { reject.that_may_heal() } else { reject })
 }
 
 /// The five characters of a SQLSTATE from PostgreSQL's packed number: six bits for each.

@@ -5,6 +5,7 @@
 //! ```
 
 mod arrays;
+mod batch;
 mod dead_letters;
 mod guard;
 mod progress;
@@ -13,19 +14,18 @@ mod row_memory;
 mod statements;
 mod targets;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use cdc_core::{Decoded, ErrorType, Fold, Reject, decode};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::inbox::{self, Batch, Message};
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
-use dead_letters::DeadLetter;
+pub(crate) use arrays::parameter;
+pub(crate) use batch::apply_messages;
+pub(crate) use dead_letters::{Rejected, printable};
 pub(crate) use targets::BOOKKEEPING;
-use targets::Targets;
 
 /// What a batch did.
 #[derive(Debug, Default, Clone, Copy)]
@@ -105,13 +105,7 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
     let batch_size = i64::from(BATCH_SIZE.get());
     Spi::connect_mut(|client| {
         let mut total = Counts::default();
-        if !inbox::lock_progress(client) {
-            sql_error::raise(
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "applying is paused",
-                "Call cdc.resume() to go on.",
-            );
-        }
+        lock_progress_or_raise(client);
         loop {
             let left = max_events.map_or(batch_size, |max| (max - total.events).min(batch_size));
             if left == 0 {
@@ -126,6 +120,17 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
         }
         total
     })
+}
+
+/// Makes this session the only one that applies until its transaction ends; an ERROR when applying is paused.
+pub(crate) fn lock_progress_or_raise(client: &mut SpiClient<'_>) {
+    if !inbox::lock_progress(client) {
+        sql_error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "applying is paused",
+            "Call cdc.resume() to go on.",
+        );
+    }
 }
 
 #[pg_extern]
@@ -176,61 +181,8 @@ fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
         inbox::rotate(client);
         return Counts::default();
     }
-    apply_messages(client, messages)
-}
-
-fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
-    let targets = Targets::load(client);
-    let mut counts = Counts { events: messages.len() as i64, ..Counts::default() };
-    let mut dead = Vec::new();
-    let mut folds: HashMap<usize, Fold<'_>> = HashMap::new();
-    let mut planned = 0;
-    for (place, message) in messages.iter().enumerate() {
-        match plan_message(&targets, message, place) {
-            Ok(Some((target, changes))) => {
-                planned += changes.len() as i64;
-                let fold = folds.entry(target).or_default();
-                changes.into_iter().for_each(|change| fold.push(change));
-            }
-            Ok(None) => (),
-            Err(reject) => dead.push(DeadLetter::new(message, None, reject)),
-        }
-    }
-    let mut folds: Vec<_> = folds.into_iter().collect();
-    // Always in the same order, so that two sessions lock tables in the same order.
-    folds.sort_unstable_by_key(|(target, _)| *target);
-    let mut applied = 0;
-    for (index, fold) in folds {
-        for round in fold.into_rounds() {
-            let outcome = round::apply_round(client, &targets[index], round);
-            applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
-            counts.upserted += outcome.upserted;
-            counts.deleted += outcome.deleted;
-            dead.extend(outcome.refused.into_iter().map(|refused| {
-                DeadLetter::new(&messages[refused.message], Some(refused.source_pos), refused.reject)
-            }));
-        }
-    }
-    counts.stale = planned - applied;
-    counts.dead_lettered = dead.len() as i64;
-    dead_letters::write(client, &dead);
-    progress::record(client, messages, &dead);
+    let (counts, rejected) = apply_messages(client, messages);
+    dead_letters::write(client, messages, &rejected);
+    progress::record(client, messages, &rejected);
     counts
-}
-
-type Planned<'a> = Option<(usize, Vec<cdc_core::RowChange<'a>>)>;
-
-/// From a message to its target and row changes; `None` for messages that change nothing by their nature.
-fn plan_message<'a>(targets: &Targets, message: &'a Message, place: usize) -> Result<Planned<'a>, Reject> {
-    let seq = message.seq.unsigned_abs();
-    let event = match decode(&message.topic, &message.payload, seq)? {
-        Decoded::Change(event) => event,
-        Decoded::Control => return Ok(None),
-    };
-    let Some(index) = targets.find(&event.source) else {
-        let text = format!("no target is attached to the source table {}", event.source);
-        return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
-    };
-    let changes = targets[index].plan()?.changes(&event, place)?;
-    Ok(Some((index, changes)))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use super::dead_letters::DeadLetter;
+use super::dead_letters::Rejected;
 use crate::inbox::Message;
 use crate::sql_error::spi_failed;
 
@@ -29,7 +29,7 @@ struct Totals {
 }
 
 /// Adds a batch to the counters of its streams.
-pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], dead: &[DeadLetter<'_>]) {
+pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], rejected: &[Rejected]) {
     let mut streams: BTreeMap<&str, Totals> = BTreeMap::new();
     for message in messages {
         let totals = streams.entry(&message.stream).or_default();
@@ -37,8 +37,8 @@ pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], dead: &[D
         totals.last_seq = totals.last_seq.max(message.seq);
         totals.last_received_at = Some(message.received_at);
     }
-    for letter in dead {
-        streams.entry(&letter.message.stream).or_default().dead_lettered += 1;
+    for rejected in rejected {
+        streams.entry(&messages[rejected.message].stream).or_default().dead_lettered += 1;
     }
     for (stream, totals) in streams {
         let args = [

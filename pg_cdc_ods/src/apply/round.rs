@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cdc_core::{
-    Cell, ChangeKind, ColumnPositions, Merge, OverflowMerge, Plan, Reject, RowChange, StoredRow, merge,
-};
+use cdc_core::{Cell, ChangeKind, ColumnPositions, Merge, OverflowMerge, Plan, RowChange, StoredRow, merge};
 use pgrx::spi::SpiClient;
 
+use super::dead_letters::Rejected;
 use super::guard::{as_owner, write_or_halve};
 use super::row_memory::{self, Memory};
 use super::statements;
@@ -21,16 +20,8 @@ use super::targets::Target;
 pub(super) struct RoundOutcome {
     pub(super) upserted: i64,
     pub(super) deleted: i64,
-    /// Changes that the server refused.
-    pub(super) refused: Vec<RefusedChange>,
-}
-
-/// A change that the server refused.
-pub(super) struct RefusedChange {
-    /// The place of its message in the batch.
-    pub(super) message: usize,
-    pub(super) source_pos: Vec<u8>,
-    pub(super) reject: Reject,
+    /// The messages of changes that the server refused.
+    pub(super) refused: Vec<Rejected>,
 }
 
 /// What changes have in common that share a statement: the columns that are set, and what becomes of `extra_fields`.
@@ -148,9 +139,9 @@ impl Writer<'_, '_> {
     fn guarded(&mut self, changes: &[&RowChange<'_>], write: &dyn Fn(&[&RowChange<'_>]) -> i64) -> i64 {
         let mut refused = Vec::new();
         let written = write_or_halve(self.target, changes, &mut refused, write);
-        self.outcome.refused.extend(refused.into_iter().map(|(change, reject)| RefusedChange {
+        self.outcome.refused.extend(refused.into_iter().map(|(change, reject)| Rejected {
             message: change.message,
-            source_pos: change.position.as_bytes().to_vec(),
+            source_pos: Some(change.position.as_bytes().to_vec()),
             reject,
         }));
         written

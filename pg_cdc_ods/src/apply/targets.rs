@@ -119,7 +119,8 @@ struct Settings {
 fn make_plan(settings: &Settings, table_columns: Vec<(String, String)>) -> Result<Plan, Reject> {
     let refuse = |message: String| Reject::whole(ErrorType::ProcessingError, message);
     if table_columns.is_empty() {
-        return Err(refuse(format!("the target table {} does not exist", settings.name)));
+        let reject = refuse(format!("the target table {} does not exist", settings.name));
+        return Err(reject.that_may_heal());
     }
     let columns = table_columns
         .into_iter()

@@ -1,7 +1,8 @@
 //! The apply worker of one database: applies what waits in the inbox, then sleeps until it is woken.
 
 use std::ffi::{CStr, c_int};
-use std::time::Duration;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::{Duration, Instant};
 
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
 use pgrx::pg_sys::panic::CaughtError;
@@ -11,7 +12,7 @@ use super::EXTENSION;
 use super::launcher::{attach_signal_handlers, reload_settings};
 use super::shared::{self, State};
 use crate::apply::{BatchOutcome, apply_batch};
-use crate::settings;
+use crate::{maintenance, settings};
 
 const NAME: &str = "pg_cdc_ods apply worker";
 const APPLICATION_NAME: &CStr = c"pg_cdc_ods apply worker";
@@ -47,10 +48,16 @@ pub extern "C-unwind" fn pg_cdc_ods_apply_worker_main(argument: pg_sys::Datum) {
 
 /// Applies and sleeps, until the extension is gone or the server stops.
 fn run(database: pg_sys::Oid) {
+    let mut maintained = Instant::now();
     loop {
         if drain(database) == Extension::Missing {
             shared::update(database, |slot| slot.state = State::NoExtension);
             return;
+        }
+        let interval = Duration::from_secs(settings::MAINTENANCE_INTERVAL_S.get().unsigned_abs().into());
+        if !interval.is_zero() && maintained.elapsed() >= interval {
+            recording_errors(database, c"maintenance", maintenance::step);
+            maintained = Instant::now();
         }
         shared::set_idle(database);
         report_activity(pg_sys::BackendState::STATE_IDLE, None);
@@ -85,17 +92,28 @@ fn drain(database: pg_sys::Oid) -> Extension {
     }
 }
 
-/// Applies one batch; an error is put into the slot and raised again, which ends the process.
+/// Applies one batch.
 fn apply_recording_errors(database: pg_sys::Oid) -> Option<BatchOutcome> {
+    recording_errors(database, c"applying messages", move || {
+        shared::update(database, |slot| slot.state = State::Applying);
+        apply_batch()
+    })
+}
+
+/// Does a step in a transaction of its own; `None` if the extension is gone. An error is put into the slot and raised
+/// again, which ends the process.
+fn recording_errors<R>(
+    database: pg_sys::Oid,
+    activity: &'static CStr,
+    step: impl FnOnce() -> R + UnwindSafe + RefUnwindSafe,
+) -> Option<R> {
     PgTryBuilder::new(move || {
         BackgroundWorker::transaction(move || {
             // Asked in the same transaction: after DROP EXTENSION the worker ends instead of failing.
-            if !extension_exists() {
-                return None;
-            }
-            shared::update(database, |slot| slot.state = State::Applying);
-            report_activity(pg_sys::BackendState::STATE_RUNNING, Some(c"applying messages"));
-            Some(apply_batch())
+            extension_exists().then(|| {
+                report_activity(pg_sys::BackendState::STATE_RUNNING, Some(activity));
+                step()
+            })
         })
     })
     .catch_others(move |error| {

@@ -1,4 +1,4 @@
-//! What the extension does inside a real server.
+//! From events to rows inside a real server.
 
 /// The schema of the tests, which `cargo pgrx test` calls by this name.
 #[pgrx::pg_schema]
@@ -6,31 +6,7 @@
 mod tests {
     use pgrx::prelude::*;
 
-    const ORDERS: &str = "cdc/oracle/SALES/ORDERS/insert";
-
-    fn order(op: &str, scn: u64, after: &str) -> String {
-        let (before, after) = if op == "d" { (after, "null") } else { ("null", after) };
-        format!(
-            r#"{{"payload":{{"before":{before},"after":{after},"op":"{op}","ts_ms":1700000000000,
-               "source":{{"schema":"SALES","table":"ORDERS","scn":"{scn}","ts_ms":1700000000000}}}}}}"#
-        )
-    }
-
-    fn ingest(topic: &str, payload: &str) {
-        Spi::get_one_with_args::<i64>("select cdc.ingest($1, $2)", &[topic.into(), payload.into()]).unwrap();
-    }
-
-    fn one<T: FromDatum + IntoDatum>(sql: &str) -> Option<T> {
-        Spi::get_one::<T>(sql).unwrap()
-    }
-
-    fn apply() -> i64 {
-        one("select events from cdc.apply()").unwrap()
-    }
-
-    fn preset() {
-        Spi::run("select cdc.install_preset('ecommerce')").unwrap();
-    }
+    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
 
     #[pg_test]
     fn an_event_becomes_a_row_with_its_overflow_and_bookkeeping() {

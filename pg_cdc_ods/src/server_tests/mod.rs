@@ -1,0 +1,33 @@
+//! What the extension does inside a real server. Each file holds tests of one subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod dead_letters;
+mod rows;
+
+use pgrx::prelude::*;
+
+pub(crate) const ORDERS: &str = "cdc/oracle/SALES/ORDERS/insert";
+
+pub(crate) fn order(op: &str, scn: u64, after: &str) -> String {
+    let (before, after) = if op == "d" { (after, "null") } else { ("null", after) };
+    format!(
+        r#"{{"payload":{{"before":{before},"after":{after},"op":"{op}","ts_ms":1700000000000,
+           "source":{{"schema":"SALES","table":"ORDERS","scn":"{scn}","ts_ms":1700000000000}}}}}}"#
+    )
+}
+
+pub(crate) fn ingest(topic: &str, payload: &str) {
+    Spi::get_one_with_args::<i64>("select cdc.ingest($1, $2)", &[topic.into(), payload.into()]).unwrap();
+}
+
+pub(crate) fn one<T: FromDatum + IntoDatum>(sql: &str) -> Option<T> {
+    Spi::get_one::<T>(sql).unwrap()
+}
+
+pub(crate) fn apply() -> i64 {
+    one("select events from cdc.apply()").unwrap()
+}
+
+pub(crate) fn preset() {
+    Spi::run("select cdc.install_preset('ecommerce')").unwrap();
+}
