@@ -125,6 +125,35 @@ create table cdc.column_positions (
 comment on table cdc.column_positions is
     'Rows with columns older than the row, because a newer change did not send them: a late older change may fill those.';
 
+create table cdc.source_columns (
+    attachment_id integer not null references cdc.attachments on delete cascade,
+    column_name text not null,
+    kinds text[] not null,
+    primary key (attachment_id, column_name)
+);
+comment on table cdc.source_columns is
+    'The columns that the events of a source have had, with the JSON kinds of their values; see cdc.schema_history.';
+
+create table cdc.schema_history (
+    id bigint generated always as identity primary key,
+    source text not null,
+    column_name text not null,
+    change text not null check (change in ('new', 'missing', 'retyped')),
+    old_type text,
+    new_type text,
+    first_seen_at timestamptz not null default clock_timestamp(),
+    topic text not null,
+    stream text not null,
+    seq bigint not null
+);
+create unique index schema_history_once on cdc.schema_history (source, column_name, change, coalesce(new_type, ''));
+comment on table cdc.schema_history is
+    'Columns of sources that were new, missing, or of another kind, once each, with the first event that showed it.';
+comment on column cdc.schema_history.old_type is 'The JSON kinds of the values before.';
+comment on column cdc.schema_history.new_type is 'The JSON kind of the value that is new.';
+comment on column cdc.schema_history.seq is 'The event''s place in its stream, as in cdc.inbox and cdc.dlq.';
+select pg_catalog.pg_extension_config_dump('cdc.schema_history', '');
+
 create table cdc.stream_progress (
     stream text primary key,
     events bigint not null default 0,

@@ -68,6 +68,11 @@ impl<'a> Row<'a> {
         self.0.iter().map(|(name, raw)| (name.as_ref(), *raw))
     }
 
+    /// The number of columns.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether the image has no columns at all, as the `before` of some updates.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

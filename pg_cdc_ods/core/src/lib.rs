@@ -11,6 +11,7 @@
 
 mod column_positions;
 mod column_rule;
+mod drift;
 mod envelope;
 mod fold;
 mod json;
@@ -24,6 +25,7 @@ mod value;
 
 pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, merge};
 pub use column_rule::{ColumnRule, ColumnRuleError};
+pub use drift::{ColumnDrift, Completeness, Drift, Kind, Kinds, SourceColumns};
 pub use envelope::{Decoded, Event, Operation, Row, decode};
 pub use fold::Fold;
 pub use json::is_unavailable;

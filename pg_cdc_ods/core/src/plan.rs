@@ -172,6 +172,12 @@ impl Plan {
         &self.key
     }
 
+    /// Whether a source column has a place: a column of the target is made from it, or it is dropped on purpose.
+    pub fn expects(&self, source_column: &str) -> bool {
+        let lower = lower_case(source_column);
+        self.slots.contains_key(lower.as_ref()) || self.dropped.iter().any(|dropped| *dropped == lower)
+    }
+
     /// The changes an event makes, the event of the message at place `message` of its batch: mostly one; two when an update changed the key; none for what concerns no row.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use pgrx::spi::SpiClient;
 use super::Counts;
 use super::dead_letters::Rejected;
 use super::round;
+use super::schema_history;
 use super::targets::Targets;
 use crate::inbox::Message;
 
@@ -16,12 +17,12 @@ use crate::inbox::Message;
 ///
 /// The caller holds the progress lock, and keeps what was rejected.
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> (Counts, Vec<Rejected>) {
-    let targets = Targets::load(client);
+    let mut targets = Targets::load(client);
     let mut rejected = Vec::new();
     let mut folds: HashMap<usize, Fold<'_>> = HashMap::new();
     let mut planned = 0;
     for (place, message) in messages.iter().enumerate() {
-        match plan_message(&targets, message, place) {
+        match plan_message(&mut targets, message, place) {
             Ok(Some((target, changes))) => {
                 planned += changes.len() as i64;
                 let fold = folds.entry(target).or_default();
@@ -31,6 +32,7 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
             Err(reject) => rejected.push(Rejected { message: place, source_pos: None, reject }),
         }
     }
+    schema_history::record(client, &mut targets, messages);
     let mut folds: Vec<_> = folds.into_iter().collect();
     // Always in the same order, so that two sessions lock tables in the same order.
     folds.sort_unstable_by_key(|(target, _)| *target);
@@ -56,7 +58,11 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
 type Planned<'a> = Option<(usize, Vec<RowChange<'a>>)>;
 
 /// From a message to its target and row changes; `None` for messages that change nothing by their nature.
-fn plan_message<'a>(targets: &Targets, message: &'a Message, place: usize) -> Result<Planned<'a>, Reject> {
+fn plan_message<'a>(
+    targets: &mut Targets,
+    message: &'a Message,
+    place: usize,
+) -> Result<Planned<'a>, Reject> {
     let seq = message.seq.unsigned_abs();
     let event = match decode(&message.topic, &message.payload, seq)? {
         Decoded::Change(event) => event,
@@ -66,6 +72,8 @@ fn plan_message<'a>(targets: &Targets, message: &'a Message, place: usize) -> Re
         let text = format!("no target is attached to the source table {}", event.source);
         return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
     };
-    let changes = targets[index].plan()?.changes(&event, place)?;
+    let target = &mut targets[index];
+    target.observe(&event, place);
+    let changes = target.plan()?.changes(&event, place)?;
     Ok(Some((index, changes)))
 }

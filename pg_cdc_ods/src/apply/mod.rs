@@ -11,6 +11,7 @@ mod guard;
 mod progress;
 mod round;
 mod row_memory;
+mod schema_history;
 mod statements;
 mod targets;
 

@@ -1,10 +1,11 @@
 //! The attachments as the apply path needs them: targets with their columns, types and plans.
 
 use std::collections::HashMap;
-use std::ops::Index;
+use std::ops::{Index, IndexMut};
 
 use cdc_core::{
-    ColumnRule, ColumnType, ErrorType, OnDelete, OnUnknown, Plan, Reject, SourceTable, TargetColumn,
+    ColumnRule, ColumnType, Completeness, ErrorType, Event, Kinds, OnDelete, OnUnknown, Operation, Plan,
+    Reject, SourceColumns, SourceTable, TargetColumn,
 };
 use pgrx::spi::{SpiClient, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
@@ -28,6 +29,10 @@ pub(crate) struct Target {
     pub(crate) owner: pg_sys::Oid,
     /// The quoted name.
     pub(crate) name: String,
+    /// The source, as it was attached.
+    pub(crate) source: SourceTable,
+    /// The columns that the source's events have had.
+    pub(crate) source_columns: SourceColumns,
     plan: Result<Plan, Reject>,
 }
 
@@ -36,12 +41,29 @@ impl Target {
     pub(crate) fn plan(&self) -> Result<&Plan, Reject> {
         self.plan.as_ref().map_err(Clone::clone)
     }
+
+    /// Looks at the columns of an event, which came in the message at this place of the batch.
+    pub(crate) fn observe(&mut self, event: &Event<'_>, message: usize) {
+        let Some(row) = &event.after else { return };
+        let completeness = match event.op {
+            Operation::Create | Operation::Read => Completeness::Whole,
+            _ => Completeness::Partial,
+        };
+        let is_expected = |name: &str| self.plan.as_ref().is_ok_and(|plan| plan.expects(name));
+        self.source_columns.observe(row, completeness, message, is_expected);
+    }
 }
 
 /// All targets, found by source table.
 pub(crate) struct Targets {
     all: Vec<Target>,
     by_source: HashMap<SourceTable, usize>,
+}
+
+impl IndexMut<usize> for Targets {
+    fn index_mut(&mut self, index: usize) -> &mut Target {
+        &mut self.all[index]
+    }
 }
 
 impl Index<usize> for Targets {
@@ -54,7 +76,7 @@ impl Index<usize> for Targets {
 
 const ATTACHMENTS: &str = "
     select a.attachment_id, a.source_schema, a.source_table, a.target_schema, a.target_table, a.key, a.on_unknown,
-           a.on_delete, a.columns, a.dropped, a.owner::oid, t.names, t.types
+           a.on_delete, a.columns, a.dropped, a.owner::oid, t.names, t.types, s.columns
       from cdc.attachments a
       left join lateral (
         select array_agg(c.attname::text order by c.attnum) as names,
@@ -63,6 +85,10 @@ const ATTACHMENTS: &str = "
          where c.attrelid = to_regclass(format('%I.%I', a.target_schema, a.target_table))
            and c.attnum > 0 and not c.attisdropped and c.attgenerated = ''
       ) t on true
+      left join lateral (
+        select jsonb_object_agg(c.column_name, c.kinds) as columns
+          from cdc.source_columns c where c.attachment_id = a.attachment_id
+      ) s on true
      order by a.attachment_id";
 
 impl Targets {
@@ -88,12 +114,15 @@ impl Targets {
                     dropped: list(10)?,
                 };
                 let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
-                targets.by_source.insert(SourceTable::new(text(2)?, text(3)?), targets.all.len());
+                let source = SourceTable::new(text(2)?, text(3)?);
+                targets.by_source.insert(source.clone(), targets.all.len());
                 targets.all.push(Target {
                     attachment_id: row.get(1)?.unwrap_or_default(),
                     owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
                     plan: make_plan(&settings, table_columns),
                     name: settings.name,
+                    source,
+                    source_columns: known_columns(row.get::<JsonB>(14)?),
                 });
             }
             Ok(targets)
@@ -101,10 +130,24 @@ impl Targets {
         load.unwrap_or_else(|error| spi_failed("cannot read cdc.attachments", &error))
     }
 
+    /// All of them.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Target> {
+        self.all.iter_mut()
+    }
+
     /// The target of a source table: attached by its full name, else for any schema.
     pub(crate) fn find(&self, source: &SourceTable) -> Option<usize> {
         self.by_source.get(source).or_else(|| self.by_source.get(&source.in_any_schema())).copied()
     }
+}
+
+/// The columns of a source from their JSON form: an object of names and lists of kinds.
+fn known_columns(json: Option<JsonB>) -> SourceColumns {
+    let columns = json.and_then(|json| serde_json::from_value::<HashMap<String, Vec<String>>>(json.0).ok());
+    let columns = columns.unwrap_or_default().into_iter();
+    SourceColumns::known(
+        columns.map(|(name, kinds)| (name, Kinds::from_names(kinds.iter().map(String::as_str)))),
+    )
 }
 
 struct Settings {

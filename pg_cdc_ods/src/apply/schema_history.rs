@@ -1,0 +1,77 @@
+//! Keeps what a batch has shown of the columns of its sources: `cdc.source_columns` and `cdc.schema_history`.
+
+use cdc_core::{ColumnDrift, Drift};
+use pgrx::spi::SpiClient;
+
+use super::arrays::parameter;
+use super::dead_letters::printable;
+use super::targets::{Target, Targets};
+use crate::inbox::Message;
+use crate::sql_error::spi_failed;
+
+/// Writes what is new since the targets were loaded.
+pub(super) fn record(client: &mut SpiClient<'_>, targets: &mut Targets, messages: &[Message]) {
+    for target in targets.iter_mut() {
+        remember_columns(client, target);
+        let drifts = target.source_columns.take_drifts();
+        if !drifts.is_empty() {
+            record_drifts(client, target, &drifts, messages);
+        }
+    }
+}
+
+const REMEMBER_COLUMN: &str = "
+    insert into cdc.source_columns (attachment_id, column_name, kinds) values ($1, $2, $3)
+    on conflict (attachment_id, column_name) do update set kinds = excluded.kinds";
+
+fn remember_columns(client: &mut SpiClient<'_>, target: &mut Target) {
+    for (name, kinds) in target.source_columns.take_changed() {
+        let kinds: Vec<String> = kinds.names().into_iter().map(str::to_owned).collect();
+        let args = [target.attachment_id.into(), printable(&name).into(), kinds.into()];
+        if let Err(error) = client.update(REMEMBER_COLUMN, None, &args) {
+            spi_failed("cannot write cdc.source_columns", &error);
+        }
+    }
+}
+
+const RECORD_DRIFTS: &str = "
+    insert into cdc.schema_history (source, column_name, change, old_type, new_type, topic, stream, seq)
+    select $1, e.column_name, e.change, e.old_type, e.new_type, e.topic, e.stream, e.seq
+      from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+           as e(column_name, change, old_type, new_type, topic, stream, seq)
+    on conflict do nothing";
+
+fn record_drifts(client: &mut SpiClient<'_>, target: &Target, drifts: &[ColumnDrift], messages: &[Message]) {
+    let texts = |read: &dyn Fn(&ColumnDrift) -> Option<String>| {
+        parameter("text", drifts.iter().map(read).collect()).datum
+    };
+    let message = |drift: &ColumnDrift| &messages[drift.message];
+    let args = [
+        target.source.to_string().into(),
+        texts(&|drift| Some(printable(&drift.column))),
+        texts(&|drift| Some(change(&drift.drift).to_owned())),
+        texts(&|drift| match &drift.drift {
+            Drift::Retyped { from, .. } => Some(from.names().join(", ")),
+            Drift::New { .. } | Drift::Missing => None,
+        }),
+        texts(&|drift| match &drift.drift {
+            Drift::Retyped { to, .. } => Some(to.as_str().to_owned()),
+            Drift::New { kind } => kind.map(|kind| kind.as_str().to_owned()),
+            Drift::Missing => None,
+        }),
+        texts(&|drift| Some(message(drift).topic.clone())),
+        texts(&|drift| Some(message(drift).stream.clone())),
+        parameter("bigint", drifts.iter().map(|drift| Some(message(drift).seq)).collect()).datum,
+    ];
+    if let Err(error) = client.update(RECORD_DRIFTS, None, &args) {
+        spi_failed("cannot write cdc.schema_history", &error);
+    }
+}
+
+fn change(drift: &Drift) -> &'static str {
+    match drift {
+        Drift::New { .. } => "new",
+        Drift::Missing => "missing",
+        Drift::Retyped { .. } => "retyped",
+    }
+}
