@@ -115,6 +115,7 @@ create table cdc.tombstones (
     primary key (attachment_id, key)
 );
 comment on table cdc.tombstones is 'Deleted keys, so that a late older event cannot bring a row back.';
+select pg_catalog.pg_extension_config_dump('cdc.tombstones', '');
 
 create table cdc.column_positions (
     attachment_id integer not null references cdc.attachments on delete cascade,
@@ -124,6 +125,7 @@ create table cdc.column_positions (
 );
 comment on table cdc.column_positions is
     'Rows with columns older than the row, because a newer change did not send them: a late older change may fill those.';
+select pg_catalog.pg_extension_config_dump('cdc.column_positions', '');
 
 create table cdc.source_columns (
     attachment_id integer not null references cdc.attachments on delete cascade,
@@ -133,6 +135,7 @@ create table cdc.source_columns (
 );
 comment on table cdc.source_columns is
     'The columns that the events of a source have had, with the JSON kinds of their values; see cdc.schema_history.';
+select pg_catalog.pg_extension_config_dump('cdc.source_columns', '');
 
 create table cdc.schema_history (
     id bigint generated always as identity primary key,
@@ -153,6 +156,7 @@ comment on column cdc.schema_history.old_type is 'The JSON kinds of the values b
 comment on column cdc.schema_history.new_type is 'The JSON kind of the value that is new.';
 comment on column cdc.schema_history.seq is 'The event''s place in its stream, as in cdc.inbox and cdc.dlq.';
 select pg_catalog.pg_extension_config_dump('cdc.schema_history', '');
+select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.schema_history', 'id'), '');
 
 create table cdc.stream_progress (
     stream text primary key,
@@ -180,7 +184,8 @@ create table cdc.dlq (
     first_failure_at timestamptz not null default now(),
     last_failure_at timestamptz not null default now(),
     status text not null default 'pending' check (status in ('pending', 'retrying', 'resolved', 'discarded')),
-    retry_at timestamptz check ((retry_at is not null) = (status = 'retrying'))
+    retry_at timestamptz check ((retry_at is not null) = (status = 'retrying')),
+    settled_at timestamptz check ((settled_at is not null) = (status in ('resolved', 'discarded')))
 );
 create index dlq_status on cdc.dlq (status, id);
 create index dlq_retry on cdc.dlq (retry_at) where status = 'retrying';
@@ -189,7 +194,9 @@ comment on column cdc.dlq.error_detail is 'The path inside the event, e.g. paylo
 comment on column cdc.dlq.retry_count is 'How often it was tried again, by itself or by cdc.dlq_replay().';
 comment on column cdc.dlq.status is
     'pending: waits for somebody; retrying: is tried again by itself at retry_at; resolved: applied; discarded: given up.';
+comment on column cdc.dlq.settled_at is 'When it was resolved or discarded; kept for pg_cdc_ods.dlq_retention from then.';
 select pg_catalog.pg_extension_config_dump('cdc.dlq', '');
+select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.dlq', 'id'), '');
 
 create view cdc.dlq_summary as
     select error_type, status, count(*) as messages, min(first_failure_at) as first_failure_at,

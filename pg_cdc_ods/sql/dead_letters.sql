@@ -24,7 +24,7 @@ create function cdc.dlq_replay(filter text default null, out replayed bigint, ou
 
 create function cdc.dlq_discard(ids bigint[]) returns bigint language sql as $$
     with discarded as (
-        update cdc.dlq set status = 'discarded', retry_at = null
+        update cdc.dlq set status = 'discarded', retry_at = null, settled_at = now()
          where id = any (ids) and status in ('pending', 'retrying') returning id
     )
     select count(*) from discarded

@@ -36,6 +36,7 @@ fn attach(
     let columns = columns.unwrap_or_else(|| JsonB(serde_json::json!({})));
     Spi::connect_mut(|client| {
         let table = Table::find(client, target);
+        table.check_rights(client);
         table.check_rules(&columns.0);
         let key = table.key(client, key);
         table.add_bookkeeping(client);
@@ -100,6 +101,11 @@ const FIND_TABLE: &str = "
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where c.oid = to_regclass($1) and c.relkind in ('r', 'p')";
 
+const MISSING_RIGHTS: &str = "
+    select string_agg(privilege, ', ')
+      from unnest(array['select', 'insert', 'update', 'delete']) as privilege
+     where not has_table_privilege($1, privilege)";
+
 const PRIMARY_KEY: &str = "
     select array_agg(a.attname::text order by k.place)
       from pg_catalog.pg_index i
@@ -136,6 +142,20 @@ impl Table {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
                 format!("argument \"target\": there is no table {target}"),
                 "Create it first, with a primary key; cdc.attach() adds the bookkeeping columns.",
+            ),
+            Err(error) => spi_failed("cannot read the catalog", &error),
+        }
+    }
+
+    /// Rows are written with the rights of whoever attaches: better to miss one now than at the first event.
+    fn check_rights(&self, client: &mut SpiClient<'_>) {
+        let missing = client.select(MISSING_RIGHTS, Some(1), &[self.oid.into()]);
+        match missing.and_then(|row| row.first().get_one::<String>()) {
+            Ok(None) => (),
+            Ok(Some(missing)) => raise(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("argument \"target\": you lack rights on {}: {missing}", self.quoted()),
+                format!("Let its owner grant {missing} on {} to you.", self.quoted()),
             ),
             Err(error) => spi_failed("cannot read the catalog", &error),
         }

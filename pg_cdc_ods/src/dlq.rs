@@ -97,7 +97,9 @@ fn read(client: &mut SpiClient<'_>, ids: &[i64]) -> (Vec<i64>, Vec<Message>) {
 }
 
 const SETTLE: &str = "
-    update cdc.dlq set status = 'resolved', retry_at = null, retry_count = retry_count + 1 where id = any ($1)";
+    update cdc.dlq
+       set status = 'resolved', retry_at = null, settled_at = clock_timestamp(), retry_count = retry_count + 1
+     where id = any ($1)";
 
 fn settle(client: &mut SpiClient<'_>, ids: &[i64]) {
     if let Err(error) = client.update(SETTLE, None, &[ids.to_vec().into()]) {
@@ -109,7 +111,7 @@ const RECORD_FAILURES: &str = "
     update cdc.dlq d
        set retry_count = d.retry_count + 1, last_failure_at = clock_timestamp(),
            error_type = e.error_type, error_message = e.error_message, error_detail = nullif(e.error_detail, ''),
-           source_pos = coalesce(e.source_pos, d.source_pos),
+           source_pos = coalesce(e.source_pos, d.source_pos), settled_at = null,
            status = case when e.may_heal and d.retry_count + 1 < $7 then 'retrying' else 'pending' end,
            retry_at = case when e.may_heal and d.retry_count + 1 < $7
                            then clock_timestamp() + $8 * 2 ^ (d.retry_count + 1) * interval '1 second' end

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
 
-use crate::settings::ROTATION_SIZE_KB;
+use crate::settings::{BATCH_BYTES_KB, ROTATION_SIZE_KB};
 use crate::sql_error::{self, spi_failed};
 
 /// One message as it lies in the inbox.
@@ -53,13 +53,16 @@ fn inbox_slot() -> i16 {
 
 #[pg_extern]
 fn ingest(topic: &str, payload: &str, headers: default!(Option<JsonB>, "null")) -> i64 {
-    let sql = "insert into cdc.inbox (topic, payload, headers) values ($1, $2, $3) returning seq";
-    let seq = Spi::get_one_with_args::<i64>(sql, &[topic.into(), payload.as_bytes().into(), headers.into()]);
-    match seq {
-        Ok(Some(seq)) => seq,
-        Ok(None) => unreachable!("an insert of one row returns one row"),
-        Err(error) => spi_failed("cannot insert into cdc.inbox", &error),
+    // Not by RETURNING: a writer may insert into the inbox and not read it.
+    let seq = Spi::get_one::<i64>("select nextval('cdc.inbox_seq')");
+    let seq =
+        seq.unwrap_or_else(|error| spi_failed("cannot draw from cdc.inbox_seq", &error)).unwrap_or_default();
+    let sql = "insert into cdc.inbox (seq, topic, payload, headers) values ($1, $2, $3, $4)";
+    let args = [seq.into(), topic.into(), payload.as_bytes().into(), headers.into()];
+    if let Err(error) = Spi::run_with_args(sql, &args) {
+        spi_failed("cannot insert into cdc.inbox", &error);
     }
+    seq
 }
 
 /// Takes the lock that makes this session the only one that applies, until the end of its transaction.
@@ -183,29 +186,34 @@ fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) {
     }
 }
 
-/// The messages of a query, and the transaction and `seq` of the last.
+/// The messages of a query, up to the size of a batch, and the transaction and `seq` of the last.
+///
+/// What is left out is read by the next batch: only reading a payload brings it into memory.
 fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Option<(String, i64)>) {
+    let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
     let mut read = || -> spi::Result<_> {
         let rows = client.update(sql, None, &[limit.into()])?;
         let mut messages = Vec::with_capacity(rows.len());
-        let mut last = None;
-        let total = rows.len();
-        for (index, row) in rows.enumerate() {
-            let seq = row.get::<i64>(2)?.unwrap_or_default();
-            if index + 1 == total {
-                last = Some((row.get::<String>(1)?.unwrap_or_default(), seq));
-            }
+        let (mut last_xact, mut bytes) = (None, 0);
+        for row in rows {
+            let payload = row.get::<Vec<u8>>(5)?.unwrap_or_default();
+            bytes += payload.len();
+            last_xact = row.get::<String>(1)?;
             messages.push(Message {
-                seq,
+                seq: row.get(2)?.unwrap_or_default(),
                 stream: row.get(3)?.unwrap_or_default(),
                 topic: row.get(4)?.unwrap_or_default(),
-                payload: row.get::<Vec<u8>>(5)?.unwrap_or_default(),
+                payload,
                 headers: row.get(6)?,
                 received_at: row.get(7)?.unwrap_or_else(now),
                 sent_at: row.get(8)?,
             });
+            if bytes >= batch_bytes {
+                break;
+            }
         }
-        Ok((messages, last))
+        let last_seq = messages.last().map(|message| message.seq);
+        Ok((messages, last_xact.zip(last_seq)))
     };
     read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error))
 }

@@ -13,8 +13,7 @@ const CLEAR_LIMIT: i64 = 10_000;
 const CLEAR_DEAD_LETTERS: &str = "
     delete from cdc.dlq
      where id in (select id from cdc.dlq
-                   where status in ('resolved', 'discarded')
-                     and last_failure_at < now() - $1 * interval '1 minute'
+                   where status in ('resolved', 'discarded') and settled_at < now() - $1 * interval '1 minute'
                    order by id limit $2)";
 
 const CLEAR_TOMBSTONES: &str = "

@@ -4,6 +4,10 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// Messages applied in one transaction.
 pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+/// Payload bytes from which a batch takes no further message, in kB.
+pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+/// Longest payload that is decoded, in kB.
+pub(crate) static MAX_MESSAGE_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 /// Size from which a partition of the inbox is left for the next one and emptied, in kB.
 pub(crate) static ROTATION_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// How long the apply worker sleeps when nobody wakes it, in milliseconds.
@@ -30,6 +34,26 @@ pub(crate) fn init() {
         1_000_000,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.batch_bytes",
+        c"Payload bytes from which a batch takes no further message.",
+        c"Bounds the memory of a batch, which is some times as much.",
+        &BATCH_BYTES_KB,
+        64,
+        1024 * 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.max_message_size",
+        c"Longest payload that is decoded.",
+        c"A longer one becomes a dead letter of type TOO_LARGE.",
+        &MAX_MESSAGE_KB,
+        1,
+        1024 * 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
     );
     GucRegistry::define_int_guc(
         c"pg_cdc_ods.inbox_rotation_size",

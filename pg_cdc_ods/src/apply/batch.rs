@@ -3,20 +3,25 @@
 use std::collections::HashMap;
 
 use cdc_core::{Decoded, ErrorType, Fold, Reject, RowChange, decode};
+use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
 use super::Counts;
 use super::dead_letters::Rejected;
+use super::guard::as_user;
 use super::round;
 use super::schema_history;
 use super::targets::Targets;
 use crate::inbox::Message;
+use crate::settings;
+use crate::sql_error::spi_failed;
 
 /// Applies messages in the current transaction; returns what was done, and the messages that could not be applied,
 /// each once and in order.
 ///
 /// The caller holds the progress lock, and keeps what was rejected.
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> (Counts, Vec<Rejected>) {
+    fire_constraints_at_once(client);
     let mut targets = Targets::load(client);
     let mut rejected = Vec::new();
     let mut folds: HashMap<usize, Fold<'_>> = HashMap::new();
@@ -63,6 +68,7 @@ fn plan_message<'a>(
     message: &'a Message,
     place: usize,
 ) -> Result<Planned<'a>, Reject> {
+    check_size(&message.payload)?;
     let seq = message.seq.unsigned_abs();
     let event = match decode(&message.topic, &message.payload, seq)? {
         Decoded::Change(event) => event,
@@ -76,4 +82,29 @@ fn plan_message<'a>(
     target.observe(&event, place);
     let changes = target.plan()?.changes(&event, place)?;
     Ok(Some((index, changes)))
+}
+
+fn check_size(payload: &[u8]) -> Result<(), Reject> {
+    let limit = usize::try_from(settings::MAX_MESSAGE_KB.get()).unwrap_or_default() * 1024;
+    if payload.len() <= limit {
+        return Ok(());
+    }
+    let text = format!("the payload has {} bytes; pg_cdc_ods.max_message_size allows {limit}", payload.len());
+    Err(Reject::whole(ErrorType::TooLarge, text))
+}
+
+/// Makes deferrable constraints and constraint triggers of the targets fire with their statement, for the rest of the
+/// transaction.
+///
+/// At commit they would run with the rights of the apply worker instead of those of the target's owner, and one that
+/// fails would undo the whole batch instead of setting its row aside. The statement itself fires what the caller's
+/// transaction had deferred, and so runs with the caller's rights.
+fn fire_constraints_at_once(client: &mut SpiClient<'_>) {
+    let fire =
+        |client: &mut SpiClient<'_>| client.update("set constraints all immediate", None, &[]).map(drop);
+    // SAFETY: reads a global of the backend.
+    let caller = unsafe { pg_sys::GetOuterUserId() };
+    if let Err(error) = as_user(caller, || fire(client)) {
+        spi_failed("cannot set constraints to immediate", &error);
+    }
 }

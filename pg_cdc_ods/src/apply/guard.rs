@@ -66,13 +66,18 @@ fn raise_again(failure: &Failure) -> ! {
 
 /// Runs `work` with the rights of the target's owner, and only those.
 pub(super) fn as_owner<R>(target: &Target, work: impl FnOnce() -> R) -> R {
+    as_user(target.owner, work)
+}
+
+/// Runs `work` with the rights of a role, and only those.
+pub(super) fn as_user<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     // SAFETY: saves and sets the backend's current user as SECURITY DEFINER functions do. If `work` raises an
     // ERROR the end of the (sub)transaction restores both.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
         let local = context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-        pg_sys::SetUserIdAndSecContext(target.owner, local);
+        pg_sys::SetUserIdAndSecContext(role, local);
     }
     let result = work();
     // SAFETY: gives back what was saved above.

@@ -77,7 +77,7 @@ mod tests {
         }
         apply();
         assert_eq!(one::<i64>("select cdc.dlq_discard('id = (select min(id) from cdc.dlq)')"), Some(1));
-        Spi::run("update cdc.dlq set last_failure_at = now() - interval '8 days'").unwrap();
+        Spi::run("update cdc.dlq set last_failure_at = now() - interval '8 days', settled_at = settled_at - interval '8 days'").unwrap();
         assert_eq!(one::<i64>("select dead_letters_cleared from cdc.maintain()"), Some(1));
         assert_eq!(one::<i64>("select count(*) from cdc.dlq where status = 'pending'"), Some(2));
     }

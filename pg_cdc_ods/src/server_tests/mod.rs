@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod drift;
+mod rights;
 mod rows;
 
 use pgrx::prelude::*;

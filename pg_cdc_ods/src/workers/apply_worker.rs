@@ -43,6 +43,8 @@ pub extern "C-unwind" fn pg_cdc_ods_apply_worker_main(argument: pg_sys::Datum) {
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
     pin(c"search_path", c"pg_catalog, pg_temp");
     pin(c"application_name", APPLICATION_NAME);
+    // Statements here are short and come in many shapes: compiling them costs more time and memory than it saves.
+    pin(c"jit", c"off");
     run(database);
 }
 

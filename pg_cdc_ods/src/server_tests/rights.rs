@@ -1,0 +1,64 @@
+//! Who may do what, inside a real server.
+
+/// The schema of the tests, which `cargo pgrx test` calls by this name.
+#[pgrx::pg_schema]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use pgrx::prelude::*;
+
+    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
+
+    #[pg_test]
+    fn a_writer_ingests_and_reads_nothing() {
+        Spi::run("create role bridge in role cdc_writer; set role bridge").unwrap();
+        ingest(ORDERS, "{}");
+        assert_eq!(one::<bool>("select has_table_privilege('cdc.inbox', 'select')"), Some(false));
+        Spi::run("reset role").unwrap();
+        assert_eq!(one::<i64>("select count(*) from cdc.inbox"), Some(1));
+    }
+
+    #[pg_test(error = "argument \"target\": you lack rights on public.t: update, delete")]
+    fn a_target_that_the_caller_may_not_write_is_refused() {
+        Spi::run("create table t (id bigint primary key); create role someone in role cdc_admin").unwrap();
+        Spi::run("grant select, insert on t to someone; set role someone").unwrap();
+        Spi::run("select cdc.attach('S.T', 'public.t')").unwrap();
+    }
+
+    #[pg_test]
+    fn deferred_triggers_fire_with_the_rights_of_the_owner_and_one_that_fails_is_its_rows_own() {
+        Spi::run("create role someone in role cdc_admin; grant create on schema public to someone; set role someone")
+            .unwrap();
+        Spi::run(
+            "create table t (order_id bigint primary key, written_by text);
+             create function note() returns trigger language plpgsql as $$
+             begin
+                 if new.order_id = 2 then raise check_violation using message = 'not 2'; end if;
+                 if new.written_by is null then update public.t set written_by = current_user where order_id = new.order_id; end if;
+                 return null;
+             end $$;
+             create constraint trigger note after insert on t deferrable initially deferred
+                 for each row execute function note();
+             select cdc.attach('SALES.ORDERS', 'public.t'); reset role",
+        )
+        .unwrap();
+        for id in 1..=3 {
+            ingest(ORDERS, &order("c", id, &format!(r#"{{"ORDER_ID":{id}}}"#)));
+        }
+        apply();
+        let rows = "select string_agg(order_id || written_by, ' ' order by order_id) from t";
+        assert_eq!(one::<String>(rows).unwrap(), "1someone 3someone");
+        assert_eq!(one::<String>("select error_type from cdc.dlq").unwrap(), "CONSTRAINT_VIOLATION");
+    }
+
+    #[pg_test]
+    fn messages_beyond_the_limits_are_dead_letters_or_wait_for_the_next_batch() {
+        preset();
+        Spi::run("set pg_cdc_ods.max_message_size = '1MB'; set pg_cdc_ods.batch_bytes = '64kB'").unwrap();
+        ingest(ORDERS, &" ".repeat(2_000_000));
+        ingest(ORDERS, &order("c", 1, &format!(r#"{{"ORDER_ID":1,"NOTE":"{}"}}"#, "x".repeat(70_000))));
+        ingest(ORDERS, &order("c", 2, r#"{"ORDER_ID":2}"#));
+        assert_eq!(apply(), 3);
+        assert_eq!(one::<String>("select error_type from cdc.dlq").unwrap(), "TOO_LARGE");
+        assert_eq!(one::<i64>("select count(*) from cdc_orders"), Some(2));
+    }
+}
