@@ -21,6 +21,7 @@ grant execute on function cdc.ingest(text, text, jsonb) to cdc_writer, cdc_admin
 grant execute on function cdc.apply(integer), cdc.flush(interval), cdc.pause(), cdc.resume() to cdc_admin;
 grant execute on function cdc.install_preset(text, text) to cdc_admin;
 grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
+grant execute on function cdc.attach(text, regclass, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
 grant execute on function cdc.dlq_matching(text), cdc.dlq_replay(text), cdc.dlq_replay(bigint[]),
     cdc.dlq_discard(text), cdc.dlq_discard(bigint[]), cdc.maintain() to cdc_admin;
@@ -51,5 +52,7 @@ comment on function cdc.maintain() is
     'Tries dead letters again whose time has come, and clears away what is older than the retention settings.';
 comment on function cdc.attach(text, text, text[], text, text, jsonb, text[]) is
     'A source table feeds a target table; replaces an earlier attachment of the same source.';
+comment on function cdc.attach(text, regclass, text[], text, text, jsonb, text[]) is
+    'The same for a target given as a table.';
 comment on function cdc.detach(text) is 'Ends an attachment; the target table stays.';
 comment on function cdc.install_preset(text, text) is 'Creates the tables and attachments of a preset in a schema.';

@@ -16,6 +16,7 @@ mod workers;
 pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/attach.sql", name = "attach", requires = ["bootstrap", attach::attach]);
 extension_sql_file!(
     "../sql/dead_letters.sql",
     name = "dead_letters",

@@ -68,12 +68,11 @@ pub(super) fn array<'v>(
                 _ => None,
             })
         }
-        ColumnType::Numeric | ColumnType::Text | ColumnType::Json | ColumnType::Other(_) => {
-            collect("text", values, |value| match value {
-                Value::Numeric(text) | Value::Text(text) | Value::Json(text) => Some(text.as_ref()),
-                _ => None,
-            })
-        }
+        // All others go as text, which the server reads.
+        _ => collect("text", values, |value| match value {
+            Value::Numeric(text) | Value::Text(text) | Value::Json(text) => Some(text.as_ref()),
+            _ => None,
+        }),
     }
 }
 

@@ -72,7 +72,7 @@ fn plan_message<'a>(
     let seq = message.seq.unsigned_abs();
     let event = match decode(&message.topic, &message.payload, seq)? {
         Decoded::Change(event) => event,
-        Decoded::Control => return Ok(None),
+        Decoded::Control(_) => return Ok(None),
     };
     let Some(index) = targets.find(&event.source) else {
         let text = format!("no target is attached to the source table {}", event.source);

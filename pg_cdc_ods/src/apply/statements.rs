@@ -1,5 +1,7 @@
 //! The statements that read and write a target: one for all rows, with an array for each column.
 
+use std::borrow::Cow;
+
 use cdc_core::{
     Cell, ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange, TargetColumn,
 };
@@ -169,16 +171,16 @@ pub(super) fn positions(changes: &[&RowChange<'_>]) -> ArrayParameter {
     arrays::parameter("bytea", positions.collect())
 }
 
-/// The overflow columns as one JSON object; the values are the raw JSON of the event.
-fn object(overflow: &[(String, &str)]) -> String {
+/// The overflow columns as one JSON object.
+fn object(overflow: &[(String, Cow<'_, str>)]) -> String {
     let mut json = String::from("{");
-    for (index, (name, raw)) in overflow.iter().enumerate() {
+    for (index, (name, value)) in overflow.iter().enumerate() {
         if index > 0 {
             json.push(',');
         }
         json.push_str(&serde_json::Value::from(name.as_str()).to_string());
         json.push(':');
-        json.push_str(raw);
+        json.push_str(value);
     }
     json.push('}');
     json

@@ -173,28 +173,9 @@ fn make_plan(settings: &Settings, table_columns: Vec<(String, String)>) -> Resul
                 Some(json) => ColumnRule::from_json(json).map_err(|error| refuse(error.to_string()))?,
                 None => ColumnRule::Column(name.clone()),
             };
-            Ok(TargetColumn { name, column_type: column_type(&type_name), rule })
+            Ok(TargetColumn { name, column_type: ColumnType::from_sql_name(&type_name), rule })
         })
         .collect::<Result<Vec<_>, Reject>>()?;
     Plan::new(columns, &settings.key, settings.on_unknown, settings.on_delete, &settings.dropped)
         .map_err(|error| refuse(format!("target {}: {error}", settings.name)))
-}
-
-/// The conversion that a type needs, by its name as `format_type` prints it without modifiers.
-pub(crate) fn column_type(name: &str) -> ColumnType {
-    match name {
-        "boolean" => ColumnType::Bool,
-        "smallint" => ColumnType::Int2,
-        "integer" => ColumnType::Int4,
-        "bigint" => ColumnType::Int8,
-        "real" => ColumnType::Float4,
-        "double precision" => ColumnType::Float8,
-        "numeric" => ColumnType::Numeric,
-        "text" | "character varying" | "character" => ColumnType::Text,
-        "date" => ColumnType::Date,
-        "timestamp without time zone" => ColumnType::Timestamp,
-        "timestamp with time zone" => ColumnType::TimestampTz,
-        "jsonb" => ColumnType::Json,
-        other => ColumnType::Other(other.to_owned()),
-    }
 }

@@ -137,6 +137,15 @@ mod tests {
         apply();
     }
 
+    #[pg_test]
+    fn a_target_may_be_given_as_a_table() {
+        Spi::run(r#"create table "Odd.name" (order_id bigint primary key)"#).unwrap();
+        Spi::run(r#"select cdc.attach('SALES.ORDERS', 'public."Odd.name"'::regclass)"#).unwrap();
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1}"#));
+        apply();
+        assert_eq!(one::<i64>(r#"select order_id from "Odd.name""#), Some(1));
+    }
+
     #[pg_test(error = "argument \"target\": there is no table nowhere")]
     fn attach_names_the_argument_that_is_wrong() {
         Spi::run("select cdc.attach('A.B', 'nowhere')").unwrap();
