@@ -3,7 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test unit pgtest e2e lint fmt install clean
 
-# Of `make demo`: events a minute, seconds (until Ctrl-C if empty), seed of the generator (any if empty).
+# Of `make demo`: events a minute (0 or max: as many as go), seconds (until Ctrl-C if empty), seed of the generator (any
+# if empty).
 export RATE ?= 5000
 export DURATION ?=
 export SEED ?=
@@ -18,7 +19,7 @@ build: setup ## build bridge and extension for production into target/release
 	@scripts/build.sh release
 
 demo: ## the whole pipeline, live; RATE=5000 events a minute, DURATION= seconds, SEED=
-	@scripts/demo.sh
+	@setpriv --pdeathsig TERM scripts/demo.sh
 
 test: ## everything that must pass before a change lands
 	@scripts/test.sh

@@ -16,4 +16,5 @@ say "building the programs ($profile)"
 cargo build --profile "$profile" "${packages[@]}"
 say "installing the extension ($profile) into the private copy of PostgreSQL"
 cd pg_cdc_ods
+unlink_library "$(private_bin)/pg_config"
 cargo pgrx install --profile "$profile" --pg-config "$(private_bin)/pg_config"

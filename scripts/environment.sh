@@ -50,3 +50,11 @@ release_run_root() {
 
 private_prefix() { printf '%s/pg%s' "$run_root" "$pg_version"; }
 private_bin() { printf '%s%s' "$(private_prefix)" "$system_bin"; }
+
+# Takes away the extension's library of an installation, named by its pg_config, before another is put there. A server
+# that runs keeps the file that it has loaded; written over in place, it would crash.
+unlink_library() {
+    local pg_config=$1
+    shift
+    "$@" rm -f "$("$pg_config" --pkglibdir)/pg_cdc_ods.so"
+}

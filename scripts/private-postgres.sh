@@ -2,14 +2,15 @@
 # Makes a private copy of the PostgreSQL installation, so that the extension is installed without root and without
 # touching the system's. PostgreSQL finds its folders relative to the real path of its executable: so the programs are
 # copies, the folders that an extension is installed into are real, and all else is links. Done anew when the
-# system's version has changed.
+# system's version or this script has changed.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 hold_run_root
 
 prefix=$(private_prefix)
 version=$("$system_bin/postgres" --version) || fail "there is no PostgreSQL $pg_version: run 'make setup'"
-if [ "$(cat "$prefix/version" 2>/dev/null)" != "$version" ]; then
+made_from="$version, $(sha256sum <"${BASH_SOURCE[0]}")"
+if [ "$(cat "$prefix/made_from" 2>/dev/null)" != "$made_from" ]; then
     say "making a private copy of $version"
     rm -rf "$prefix"
     lib=/usr/lib/postgresql/$pg_version/lib share=/usr/share/postgresql/$pg_version
@@ -21,7 +22,7 @@ if [ "$(cat "$prefix/version" 2>/dev/null)" != "$version" ]; then
     ln -s /usr/include "$prefix/usr/include"
     # What the system may have of this extension must not be written through a link.
     rm -f "$prefix$lib/pg_cdc_ods.so" "$prefix$share"/extension/pg_cdc_ods*
-    printf '%s' "$version" >"$prefix/version"
+    printf '%s' "$made_from" >"$prefix/made_from"
 fi
 
 # Written only if it changes, because pgrx builds anew when its time does.

@@ -26,6 +26,7 @@ part_pgtest() {
         install -d -o "$server_user" "$data"
         options=(--runas "$server_user")
     fi
+    unlink_library "$(private_bin)/pg_config"
     (cd pg_cdc_ods && cargo pgrx test "pg$pg_version" "${options[@]}" --pgdata "$data") || outcome=$?
     rm -rf "$data"
     return "$outcome"
@@ -33,8 +34,11 @@ part_pgtest() {
 
 # With all the real pieces, around the loopback broker.
 part_e2e() {
-    "$root/scripts/build.sh" dev || return
-    env -u SOLACE_TEST_HOST cargo test -p e2e
+    "$root/scripts/build.sh" dev cdc-bridge smf-loopback || return
+    local outcome=0
+    env -u SOLACE_TEST_HOST cargo test -p e2e || outcome=$?
+    cargo test -p cdc-demo --test whole || outcome=$?
+    return "$outcome"
 }
 
 # The same around a real broker.

@@ -91,6 +91,21 @@ comment on column cdc.attachments.owner is 'The role that attached the source: r
 select pg_catalog.pg_extension_config_dump('cdc.attachments', '');
 select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.attachments', 'attachment_id'), '');
 
+create table cdc.xml_extractions (
+    extraction_id integer generated always as identity primary key,
+    attachment_id integer not null references cdc.attachments on delete cascade,
+    xml_column text not null,
+    tables text[] not null,
+    mapping jsonb not null,
+    owner regrole not null,
+    unique (attachment_id, xml_column)
+);
+comment on table cdc.xml_extractions is 'Which XML column of a source feeds which child tables; made by cdc.extract_xml().';
+comment on column cdc.xml_extractions.tables is 'The child tables, quoted: the target, then those of nested rows.';
+comment on column cdc.xml_extractions.owner is 'The role that configured it: child rows are written with its rights.';
+select pg_catalog.pg_extension_config_dump('cdc.xml_extractions', '');
+select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.xml_extractions', 'extraction_id'), '');
+
 create function cdc.check_attachment_owner() returns trigger language plpgsql as $$
 begin
     if not pg_has_role(current_user, new.owner::oid, 'member') then
@@ -103,6 +118,8 @@ end
 $$;
 comment on function cdc.check_attachment_owner() is 'Rows are written with the owner''s rights: only its members may set it.';
 create trigger check_attachment_owner before insert or update on cdc.attachments
+    for each row execute function cdc.check_attachment_owner();
+create trigger check_extraction_owner before insert or update on cdc.xml_extractions
     for each row execute function cdc.check_attachment_owner();
 
 -- Progress -----------------------------------------------------------------------------------------------------------
@@ -236,18 +253,22 @@ comment on view cdc.stat_streams is
     'A row for each stream: messages staged, applied (dead letters among them), pending, and the lag.';
 
 create view cdc.state as
+    with pending as (
+        select reverse(split_part(reverse(topic), '/', 2)) as source_table, count(*) as pending,
+               min(received_at) as oldest
+        from cdc.inbox_unapplied group by 1
+    )
     select 'ods' as kind,
            format('%I.%I', a.target_schema, a.target_table) as name,
            case when c.reltuples < 0 then s.n_live_tup else greatest(c.reltuples::bigint, s.n_live_tup) end as rows,
-           (select count(*) from cdc.inbox_unapplied u
-             where split_part(reverse(u.topic), '/', 2) = reverse(a.source_table)) as pending,
-           coalesce((select clock_timestamp() - min(u.received_at) from cdc.inbox_unapplied u
-             where split_part(reverse(u.topic), '/', 2) = reverse(a.source_table)), interval '0') as lag,
+           coalesce(p.pending, 0) as pending,
+           coalesce(clock_timestamp() - p.oldest, interval '0') as lag,
            pg_total_relation_size(c.oid) as bytes
     from cdc.attachments a
     join pg_catalog.pg_namespace n on n.nspname = a.target_schema
     join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = a.target_table
-    left join pg_catalog.pg_stat_all_tables s on s.relid = c.oid;
+    left join pg_catalog.pg_stat_all_tables s on s.relid = c.oid
+    left join pending p on p.source_table = a.source_table;
 comment on view cdc.state is
     'A row for each ODS table: rows (an estimate of the statistics collector), pending messages, lag, bytes.';
 
@@ -256,7 +277,7 @@ comment on view cdc.state is
 revoke all on all tables in schema cdc from public;
 grant usage on schema cdc to cdc_admin, cdc_writer, cdc_reader;
 grant insert on cdc.inbox to cdc_writer, cdc_admin;
-grant insert, update, delete on cdc.attachments to cdc_admin;
+grant insert, update, delete on cdc.attachments, cdc.xml_extractions to cdc_admin;
 grant usage on sequence cdc.inbox_seq to cdc_writer, cdc_admin;
 grant select on cdc.inbox_rotation to cdc_writer, cdc_admin;
 grant select on all tables in schema cdc to cdc_admin, cdc_reader;

@@ -22,6 +22,7 @@ grant execute on function cdc.apply(integer), cdc.flush(interval), cdc.pause(), 
 grant execute on function cdc.install_preset(text, text) to cdc_admin;
 grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.attach(text, regclass, text[], text, text, jsonb, text[]) to cdc_admin;
+grant execute on function cdc.extract_xml(text, text, text, text, jsonb, text, text), cdc.drop_xml(text, text) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
 grant execute on function cdc.dlq_matching(text), cdc.dlq_replay(text), cdc.dlq_replay(bigint[]),
     cdc.dlq_discard(text), cdc.dlq_discard(bigint[]), cdc.maintain() to cdc_admin;
@@ -54,5 +55,8 @@ comment on function cdc.attach(text, text, text[], text, text, jsonb, text[]) is
     'A source table feeds a target table; replaces an earlier attachment of the same source.';
 comment on function cdc.attach(text, regclass, text[], text, text, jsonb, text[]) is
     'The same for a target given as a table.';
+comment on function cdc.extract_xml(text, text, text, text, jsonb, text, text) is
+    'Rows of an XML column of a source go to a child table; replaces an earlier extraction of the same column.';
+comment on function cdc.drop_xml(text, text) is 'Ends an extraction; the child table stays.';
 comment on function cdc.detach(text) is 'Ends an attachment; the target table stays.';
 comment on function cdc.install_preset(text, text) is 'Creates the tables and attachments of a preset in a schema.';

@@ -35,7 +35,7 @@ fn attach(
     one_of("on_delete", on_delete, &["delete", "soft", "ignore"]);
     let columns = columns.unwrap_or_else(|| JsonB(serde_json::json!({})));
     Spi::connect_mut(|client| {
-        let table = Table::find(client, target);
+        let table = Table::find(client, "target", target);
         table.check_rights(client);
         table.check_rules(&columns.0);
         let key = table.key(client, key);
@@ -75,7 +75,8 @@ fn detach(source: &str) {
     }
 }
 
-fn invalid(argument: &str, value: &str, hint: &str) -> ! {
+/// Raises the ERROR of a wrong argument; never returns.
+pub(crate) fn invalid(argument: &str, value: &str, hint: &str) -> ! {
     let message = format!("invalid value for argument \"{argument}\": \"{value}\"");
     raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, hint)
 }
@@ -86,12 +87,13 @@ fn one_of(argument: &str, value: &str, allowed: &[&str]) {
     }
 }
 
-/// The target table as it is when it is attached.
-struct Table {
+/// A table as it is when something is configured for it.
+pub(crate) struct Table {
     oid: pg_sys::Oid,
     schema: String,
     name: String,
-    columns: Vec<String>,
+    /// The names of its columns.
+    pub(crate) columns: Vec<String>,
 }
 
 const FIND_TABLE: &str = "
@@ -105,6 +107,11 @@ const MISSING_RIGHTS: &str = "
     select string_agg(privilege, ', ')
       from unnest(array['select', 'insert', 'update', 'delete']) as privilege
      where not has_table_privilege($1, privilege)";
+
+const DEFINITIONS: &str = "
+    select array_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)) order by k.place)
+      from unnest($2) with ordinality as k(name, place)
+      join pg_catalog.pg_attribute a on a.attrelid = $1 and a.attname = k.name";
 
 const PRIMARY_KEY: &str = "
     select array_agg(a.attname::text order by k.place)
@@ -123,10 +130,25 @@ const HAS_UNIQUE_INDEX: &str = "
                  where k.place <= i.indnkeyatts)
              = (select array_agg(name order by name) from unnest($2) as name))";
 
+fn qualified(name: &str) -> String {
+    if name.contains('.') { name.to_owned() } else { format!("public.{name}") }
+}
+
 impl Table {
-    fn find(client: &mut SpiClient<'_>, target: &str) -> Self {
-        let qualified = if target.contains('.') { target.to_owned() } else { format!("public.{target}") };
-        let find = client.select(FIND_TABLE, Some(1), &[qualified.as_str().into()]).and_then(|rows| {
+    /// The table that an argument names; an ERROR if there is none.
+    pub(crate) fn find(client: &mut SpiClient<'_>, argument: &str, name: &str) -> Self {
+        Self::try_find(client, name).unwrap_or_else(|| {
+            raise(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("argument \"{argument}\": there is no table {name}"),
+                "Create it first, with a primary key; cdc.attach() adds the bookkeeping columns.",
+            )
+        })
+    }
+
+    /// The table of this name, in schema public if it names none; `None` if there is no such table.
+    pub(crate) fn try_find(client: &mut SpiClient<'_>, name: &str) -> Option<Self> {
+        let find = client.select(FIND_TABLE, Some(1), &[qualified(name).into()]).and_then(|rows| {
             let row = rows.first();
             if row.is_empty() {
                 return Ok(None);
@@ -136,19 +158,31 @@ impl Table {
             let columns = row.get(4)?.unwrap_or_default();
             Ok(Some(Self { oid, schema: text(2)?, name: text(3)?, columns }))
         });
-        match find {
-            Ok(Some(table)) => table,
-            Ok(None) => raise(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-                format!("argument \"target\": there is no table {target}"),
-                "Create it first, with a primary key; cdc.attach() adds the bookkeeping columns.",
-            ),
-            Err(error) => spi_failed("cannot read the catalog", &error),
+        find.unwrap_or_else(|error| spi_failed("cannot read the catalog", &error))
+    }
+
+    /// The name of a table that does not exist yet, with its schema, quoted as needed.
+    pub(crate) fn quote(client: &mut SpiClient<'_>, name: &str) -> String {
+        let parts = client
+            .select("select parse_ident($1)", Some(1), &[qualified(name).into()])
+            .and_then(|row| row.first().get_one::<Vec<String>>());
+        match parts {
+            Ok(Some(parts)) => parts.iter().map(quote_identifier).collect::<Vec<_>>().join("."),
+            Ok(None) => qualified(name),
+            Err(error) => spi_failed("cannot read a name", &error),
         }
     }
 
+    /// The definitions of some of its columns: names and types.
+    pub(crate) fn definitions(&self, client: &mut SpiClient<'_>, columns: &[String]) -> Vec<String> {
+        let args = [self.oid.into(), columns.to_vec().into()];
+        let read =
+            client.select(DEFINITIONS, Some(1), &args).and_then(|row| row.first().get_one::<Vec<String>>());
+        read.unwrap_or_else(|error| spi_failed("cannot read the catalog", &error)).unwrap_or_default()
+    }
+
     /// Rows are written with the rights of whoever attaches: better to miss one now than at the first event.
-    fn check_rights(&self, client: &mut SpiClient<'_>) {
+    pub(crate) fn check_rights(&self, client: &mut SpiClient<'_>) {
         let missing = client.select(MISSING_RIGHTS, Some(1), &[self.oid.into()]);
         match missing.and_then(|row| row.first().get_one::<String>()) {
             Ok(None) => (),
@@ -187,15 +221,21 @@ impl Table {
         if let Some(unknown) = key.iter().find(|name| !self.columns.contains(name)) {
             invalid("key", unknown, "Name columns of the target.");
         }
-        let args = [self.oid.into(), key.clone().into()];
+        self.check_unique_index(client, "key", &key);
+        key
+    }
+
+    /// Rows are found by a unique index on exactly these columns, in any order.
+    pub(crate) fn check_unique_index(&self, client: &mut SpiClient<'_>, argument: &str, key: &[String]) {
+        let args = [self.oid.into(), key.to_vec().into()];
         let indexed =
             client.select(HAS_UNIQUE_INDEX, Some(1), &args).and_then(|row| row.first().get_one::<bool>());
         match indexed {
-            Ok(Some(true)) => key,
+            Ok(Some(true)) => (),
             Ok(_) => {
                 let columns: Vec<_> = key.iter().map(quote_identifier).collect();
                 let hint = format!("create unique index on {} ({})", self.quoted(), columns.join(", "));
-                invalid("key", &key.join(", "), &format!("The key needs a unique index: {hint};"))
+                invalid(argument, &key.join(", "), &format!("The key needs a unique index: {hint};"))
             }
             Err(error) => spi_failed("cannot read the catalog", &error),
         }
@@ -216,7 +256,8 @@ impl Table {
         }
     }
 
-    fn quoted(&self) -> String {
+    /// Its name with its schema, quoted as needed.
+    pub(crate) fn quoted(&self) -> String {
         quote_qualified_identifier(&self.schema, &self.name)
     }
 }

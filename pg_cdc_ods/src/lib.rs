@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 mod apply;
 mod attach;
 mod dlq;
+mod extract_xml;
 mod inbox;
 mod maintenance;
 mod preset;

@@ -1,5 +1,6 @@
 //! The settings `pg_cdc_ods.*`.
 
+use cdc_core::XmlLimits;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// Messages applied in one transaction.
@@ -8,6 +9,14 @@ pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// Longest payload that is decoded, in kB.
 pub(crate) static MAX_MESSAGE_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
+/// Limits of XML documents; see [`xml_limits`].
+static XML_MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(XmlLimits::DEFAULT_DEPTH as i32);
+static XML_MAX_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new((XmlLimits::DEFAULT_BYTES / 1024) as i32);
+static XML_MAX_ROWS: GucSetting<i32> = GucSetting::<i32>::new(XmlLimits::DEFAULT_ROWS as i32);
+static XML_MAX_TEXT_KB: GucSetting<i32> =
+    GucSetting::<i32>::new((XmlLimits::DEFAULT_TEXT_BYTES / 1024) as i32);
+static XML_MAX_TOTAL_TEXT_KB: GucSetting<i32> =
+    GucSetting::<i32>::new((XmlLimits::DEFAULT_TOTAL_TEXT_BYTES / 1024) as i32);
 /// Size from which a partition of the inbox is left for the next one and emptied, in kB.
 pub(crate) static ROTATION_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// How long the apply worker sleeps when nobody wakes it, in milliseconds.
@@ -76,6 +85,59 @@ pub(crate) fn init() {
         GucFlags::UNIT_MS,
     );
     maintenance_settings();
+    xml_settings();
+}
+
+/// How much of an XML document is read before it is refused.
+pub(crate) fn xml_limits() -> XmlLimits {
+    let value = |setting: &GucSetting<i32>| usize::try_from(setting.get()).unwrap_or_default();
+    XmlLimits {
+        depth: value(&XML_MAX_DEPTH),
+        bytes: value(&XML_MAX_BYTES_KB) * 1024,
+        rows: value(&XML_MAX_ROWS),
+        text_bytes: value(&XML_MAX_TEXT_KB) * 1024,
+        total_text_bytes: value(&XML_MAX_TOTAL_TEXT_KB) * 1024,
+    }
+}
+
+/// The limits of XML documents. They go to superusers: they guard the worker against whoever writes documents.
+fn xml_settings() {
+    let size = GucFlags::UNIT_KB;
+    let settings = [
+        (
+            c"pg_cdc_ods.xml_max_depth",
+            c"How deep elements of an XML document may stand in each other.",
+            &XML_MAX_DEPTH,
+            1_000,
+            GucFlags::default(),
+        ),
+        (c"pg_cdc_ods.xml_max_bytes", c"Size of an XML document.", &XML_MAX_BYTES_KB, 1024 * 1024, size),
+        (
+            c"pg_cdc_ods.xml_max_rows",
+            c"Rows of an XML document, those of nested tables included.",
+            &XML_MAX_ROWS,
+            10_000_000,
+            GucFlags::default(),
+        ),
+        (
+            c"pg_cdc_ods.xml_max_text_bytes",
+            c"Length of one value of an XML document.",
+            &XML_MAX_TEXT_KB,
+            1024 * 1024,
+            size,
+        ),
+        (
+            c"pg_cdc_ods.xml_max_total_text_bytes",
+            c"Length of all values of an XML document together.",
+            &XML_MAX_TOTAL_TEXT_KB,
+            1024 * 1024,
+            size,
+        ),
+    ];
+    for (name, text, setting, max, flags) in settings {
+        let detail = c"A document beyond the limit is not extracted; see cdc.extract_xml().";
+        GucRegistry::define_int_guc(name, text, detail, setting, 1, max, GucContext::Suset, flags);
+    }
 }
 
 /// The settings of dead letters and of what is cleared away.

@@ -73,6 +73,14 @@ impl ColumnPositions {
         Self { base: position.cloned(), ..Self::default() }
     }
 
+    /// Of a row with this position, whose column `name` is older than any change: the next change that sends it fills
+    /// it, even if it is the one that the row is from.
+    pub fn without(row: Position, columns: Option<Self>, name: &str) -> Self {
+        let mut positions = columns.unwrap_or_else(|| Self::of_uniform(Some(&row)));
+        positions.columns.insert(name.to_owned(), Position::from_bytes(&[]));
+        positions
+    }
+
     fn column(&self, name: &str) -> Option<&Position> {
         self.columns.get(name).or(self.base.as_ref())
     }
@@ -119,8 +127,8 @@ fn merge_newest<'a>(plan: &Plan, stored: StoredRow<'_>, change: RowChange<'a>) -
 fn merge_late<'a>(plan: &Plan, mut positions: ColumnPositions, mut change: RowChange<'a>) -> Merge<'a> {
     let at = change.position.clone();
     let is_newer = |known: Option<&Position>| known.is_none_or(|known| at > *known);
-    let is_whole = !change.is_partial();
-    if is_whole && !is_newer(positions.base.as_ref()) {
+    let is_whole = !change.is_partial() && is_newer(positions.base.as_ref());
+    if change.kind == ChangeKind::Delete && !is_whole {
         return Merge::Stale;
     }
     let (mut cells, mut overflow) = match change.kind {

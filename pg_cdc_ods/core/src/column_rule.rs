@@ -1,15 +1,26 @@
 //! How the value of a target column is made from the columns of an event.
 //!
 //! Written in a configuration as JSON: `"CITY"` (that column), `["CITY", "REGION"]` (the first that was sent),
-//! `{"join": ["FIRST_NAME", "LAST_NAME"], "separator": " "}`, `{"column": "STATUS", "equals": "ACTIVE"}`.
+//! `{"join": ["FIRST_NAME", "LAST_NAME"], "separator": " "}`, `{"column": "STATUS", "equals": "ACTIVE"}`, and for events
+//! without a schema `{"column": "PRICE", "semantic_type": "org.apache.kafka.connect.data.Decimal", "scale": 2}`. A
+//! semantic type is one of Debezium's or Kafka Connect's, or `base64` or `hex` for bytes.
 
 use serde_json::Value as Json;
+
+use crate::schema::{Meaning, SemanticType};
 
 /// The rule for one target column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnRule {
     /// The value of one source column.
     Column(String),
+    /// The value of one source column, which has this meaning whatever its event says.
+    Typed {
+        /// The source column.
+        column: String,
+        /// What its value means.
+        semantic: SemanticType,
+    },
     /// The first of these rules whose columns were sent.
     FirstOf(Vec<ColumnRule>),
     /// The texts of the columns that are not null, with a separator between them.
@@ -32,7 +43,8 @@ pub enum ColumnRule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} is no column rule: expected a column name, a list of rules, \
-         {{\"join\": [\"A\", \"B\"], \"separator\": \" \"}} or {{\"column\": \"A\", \"equals\": \"text\"}}"
+         {{\"join\": [\"A\", \"B\"], \"separator\": \" \"}}, {{\"column\": \"A\", \"equals\": \"text\"}} or \
+         {{\"column\": \"A\", \"semantic_type\": \"io.debezium.time.MicroTimestamp\"}}"
 )]
 pub struct ColumnRuleError(String);
 
@@ -56,6 +68,10 @@ impl ColumnRule {
                     return Ok(Self::Join { columns, separator: text("separator").unwrap_or_default() });
                 }
                 let column = text("column").ok_or_else(refuse)?;
+                if let Some(name) = text("semantic_type") {
+                    let meaning = meaning(&name, fields).ok_or_else(refuse)?;
+                    return Ok(Self::Typed { column, semantic: SemanticType::of(meaning) });
+                }
                 let text = match fields.get("equals").ok_or_else(refuse)? {
                     Json::String(text) => text.clone(),
                     number @ Json::Number(_) => number.to_string(),
@@ -71,10 +87,24 @@ impl ColumnRule {
     /// (a comparison does not: the column goes to the overflow as well).
     pub fn visit_columns(&self, visit: &mut impl FnMut(&str, bool)) {
         match self {
-            Self::Column(column) => visit(column, true),
+            Self::Column(column) | Self::Typed { column, .. } => visit(column, true),
             Self::FirstOf(rules) => rules.iter().for_each(|rule| rule.visit_columns(visit)),
             Self::Join { columns, .. } => columns.iter().for_each(|column| visit(column, true)),
             Self::Equals { column, .. } => visit(column, false),
+        }
+    }
+}
+
+/// The meaning that a rule names; parameters of the type stand beside it.
+fn meaning(name: &str, fields: &serde_json::Map<String, Json>) -> Option<Meaning> {
+    match name {
+        "base64" => Some(Meaning::Bytes),
+        "hex" => Some(Meaning::HexBytes),
+        _ => {
+            let parameters = ["scale", "length"].map(|name| (name, fields.get(name).map(Json::to_string)));
+            Meaning::from_name(name, |wanted| {
+                parameters.iter().find(|(name, _)| *name == wanted).and_then(|(_, text)| text.as_deref())
+            })
         }
     }
 }
@@ -83,6 +113,18 @@ impl ColumnRule {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_semantic_type_is_read_with_its_parameters() {
+        let rule = |semantic_type: &str| {
+            ColumnRule::from_json(&json!({"column": "A", "semantic_type": semantic_type, "scale": 2}))
+        };
+        let typed =
+            |meaning| Ok(ColumnRule::Typed { column: "A".into(), semantic: SemanticType::of(meaning) });
+        assert_eq!(rule("org.apache.kafka.connect.data.Decimal"), typed(Meaning::Decimal { scale: 2 }));
+        assert_eq!(rule("hex"), typed(Meaning::HexBytes));
+        assert!(rule("io.debezium.time.Unknown").is_err());
+    }
 
     #[test]
     fn every_form_is_read() {

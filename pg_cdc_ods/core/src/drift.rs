@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::envelope::Row;
 use crate::json;
+use crate::row::Row;
 
 /// Columns that are kept in mind of one source; what a source with more does is not noticed. PostgreSQL's own limit for
 /// a table is 1,600.

@@ -2,17 +2,32 @@
 
 use std::borrow::Cow;
 
+use crate::ValueError;
+
 /// What Debezium sends in place of a value that the change did not touch and that it does not have.
 const UNAVAILABLE: &str = "__debezium_unavailable_value";
-/// The same in base64, as it stands in a binary column.
+/// The same in a binary column: base64 in either alphabet, and hexadecimal digits.
 const UNAVAILABLE_BASE64: &str = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
+const UNAVAILABLE_HEX: &str = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
 
-/// Whether raw JSON text is Debezium's placeholder for "unchanged, not sent".
+/// How deep a JSON value may be nested: more than any document that people write, and far less than the server's
+/// stack can take.
+pub(crate) const DEPTH_MAX: usize = 100;
+
+/// Whether raw JSON text is Debezium's placeholder for "unchanged, not sent": the text itself, an array with it as its
+/// only element, or (for `hstore`) an object with it as its first name.
 pub fn is_unavailable(raw: &str) -> bool {
-    let Some(inner) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return false;
+    let inner = match raw.as_bytes().first() {
+        Some(b'"') => raw,
+        Some(b'[') => raw[1..].strip_suffix(']').unwrap_or_default().trim(),
+        Some(b'{') => {
+            let object = raw[1..].strip_suffix('}').unwrap_or_default();
+            object.split_once(':').map_or("", |(name, _)| name.trim())
+        }
+        _ => return false,
     };
-    inner == UNAVAILABLE || inner == UNAVAILABLE_BASE64
+    let text = inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    text.is_some_and(|text| [UNAVAILABLE, UNAVAILABLE_BASE64, UNAVAILABLE_HEX].contains(&text))
 }
 
 /// The text of a raw JSON string, borrowed where it has no escapes; `None` if it is not a valid string.
@@ -26,71 +41,82 @@ pub(crate) fn string<'a>(raw: &'a str) -> Option<Cow<'a, str>> {
     serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
 }
 
-/// Whether PostgreSQL's `jsonb` takes this text: every string in it is valid and free of `\u0000`.
+/// Whether a text is JSON.
+pub(crate) fn is_valid(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Whether `jsonb` takes this text, which is known to be JSON.
 ///
-/// The text is known to be JSON; only `\u` escapes can make it unfit, so the common case is one search.
-pub(crate) fn fits_jsonb(raw: &str) -> bool {
-    if memchr::memmem::find(raw.as_bytes(), b"\\u").is_none() {
-        return true;
+/// # Errors
+/// `SCHEMA_MISMATCH` if a string in it has a zero character or a lone surrogate, `TOO_LARGE` if it is nested deeper
+/// than [`DEPTH_MAX`].
+pub(crate) fn check(raw: &str) -> Result<(), ValueError> {
+    if depth(raw) > DEPTH_MAX {
+        return Err(ValueError::too_large("JSON nested at most 100 deep", raw));
     }
-    serde_json::from_str::<FitsJsonb>(raw).is_ok()
-}
-
-/// Walks a JSON document and fails at the first string that `jsonb` cannot hold.
-struct FitsJsonb;
-
-impl<'de> serde::Deserialize<'de> for FitsJsonb {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FitsJsonbVisitor)
+    if fits_jsonb(raw) {
+        Ok(())
+    } else {
+        Err(ValueError::new("JSON without zero characters or lone surrogates", raw))
     }
 }
 
-struct FitsJsonbVisitor;
-
-impl<'de> serde::de::Visitor<'de> for FitsJsonbVisitor {
-    type Value = FitsJsonb;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON without zero characters")
+/// How deep a JSON text is nested.
+fn depth(raw: &str) -> usize {
+    if !raw.starts_with(['{', '[']) {
+        return 0;
     }
-
-    fn visit_unit<E>(self) -> Result<FitsJsonb, E> {
-        Ok(FitsJsonb)
+    let (mut deepest, mut depth, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in raw.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => (),
+        }
     }
-
-    fn visit_bool<E>(self, _: bool) -> Result<FitsJsonb, E> {
-        Ok(FitsJsonb)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<FitsJsonb, E> {
-        Ok(FitsJsonb)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<FitsJsonb, E> {
-        Ok(FitsJsonb)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<FitsJsonb, E> {
-        Ok(FitsJsonb)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FitsJsonb, E> {
-        if text.contains('\0') { Err(E::custom("zero character")) } else { Ok(FitsJsonb) }
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<FitsJsonb, A::Error> {
-        while seq.next_element::<FitsJsonb>()?.is_some() {}
-        Ok(FitsJsonb)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<FitsJsonb, A::Error> {
-        while map.next_entry::<FitsJsonb, FitsJsonb>()?.is_some() {}
-        Ok(FitsJsonb)
-    }
+    deepest
 }
 
-/// Appends `text` to `json` as a JSON string.
-pub(crate) fn push_string(json: &mut String, text: &str) {
+/// Whether every string in a JSON text is free of `\u0000` and of lone surrogates.
+fn fits_jsonb(raw: &str) -> bool {
+    let bytes = raw.as_bytes();
+    let mut place = 0;
+    // A backslash stands only in strings, before the character that it escapes.
+    while let Some(found) = memchr::memchr(b'\\', bytes.get(place..).unwrap_or_default()) {
+        let escape = place + found;
+        place = escape + 2;
+        if bytes.get(escape + 1) != Some(&b'u') {
+            continue;
+        }
+        place = escape + 6;
+        match code_unit(bytes, escape) {
+            Some(0xd800..=0xdbff) => match code_unit(bytes, place) {
+                Some(0xdc00..=0xdfff) => place += 6,
+                _ => return false,
+            },
+            None | Some(0 | 0xdc00..=0xdfff) => return false,
+            Some(_) => (),
+        }
+    }
+    true
+}
+
+/// The UTF-16 code unit that `\uXXXX` at this place stands for.
+fn code_unit(bytes: &[u8], place: usize) -> Option<u16> {
+    let digits = bytes.get(place..place + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
     json.push('"');
     for character in text.chars() {
         match character {
@@ -101,6 +127,7 @@ pub(crate) fn push_string(json: &mut String, text: &str) {
         }
     }
     json.push('"');
+    json
 }
 
 #[cfg(test)]
@@ -114,6 +141,24 @@ mod tests {
         assert!(!is_unavailable("__debezium_unavailable_value"));
         assert!(!is_unavailable(r#""other""#));
         assert!(!is_unavailable("\""));
+    }
+
+    #[test]
+    fn the_placeholder_is_known_in_hex_in_an_array_and_in_a_map() {
+        assert!(is_unavailable(&format!("\"{UNAVAILABLE_HEX}\"")));
+        assert!(is_unavailable(r#"["__debezium_unavailable_value"]"#));
+        assert!(is_unavailable(r#"{"__debezium_unavailable_value": "__debezium_unavailable_value"}"#));
+        for other in ["[", "{", "[]", "{}", r#"["a", "__debezium_unavailable_value"]"#, r#"{"a": 1}"#] {
+            assert!(!is_unavailable(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check(&nested(DEPTH_MAX)).is_ok());
+        assert_eq!(check(&nested(DEPTH_MAX + 1)).unwrap_err().error_type, crate::ErrorType::TooLarge);
+        assert_eq!(depth(r#"{"a": "[[[\"[[", "b": [[]]}"#), 3);
     }
 
     #[test]
@@ -131,15 +176,16 @@ mod tests {
         assert!(fits_jsonb(r#""\\u0000""#), "an escaped backslash is not an escape of u0000");
         assert!(!fits_jsonb(r#"{"a": "\u0000"}"#));
         assert!(!fits_jsonb(r#"{"\u0000": 1}"#));
-        assert!(!fits_jsonb(r#"["\udc00"]"#));
+        for unfit in [r#"["\udc00"]"#, r#""\ud800x""#, r#""\ud800\u0041""#, r#""\\\ud800""#, r#""\ud8"#] {
+            assert!(!fits_jsonb(unfit), "{unfit}");
+        }
+        assert!(fits_jsonb(r#"{"crab": "\ud83e\udd80", "n": 1e4000}"#));
     }
 
     #[test]
-    fn a_pushed_string_reads_back_as_itself() {
+    fn a_quoted_text_reads_back_as_itself() {
         for text in ["", "plain", "q\"b\\", "tab\tnew\n\u{1}", "é🦀"] {
-            let mut json = String::new();
-            push_string(&mut json, text);
-            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            assert_eq!(serde_json::from_str::<String>(&quoted(text)).unwrap(), text);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! bytes ──envelope──► Event ──plan──► RowChange ──fold──► one list of changes per key
 //!              │                 │
-//!          position            value, column_rule
+//!      schema, position    value, column_rule
 //! ```
 
 mod column_positions;
@@ -14,25 +14,38 @@ mod column_rule;
 mod drift;
 mod envelope;
 mod fold;
+mod infer;
 mod json;
 mod latency;
 mod plan;
 mod position;
 mod reject;
+mod row;
+mod schema;
 mod source_table;
-mod timestamp;
+mod time;
 mod value;
+mod xml;
 
 pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, merge};
 pub use column_rule::{ColumnRule, ColumnRuleError};
 pub use drift::{ColumnDrift, Completeness, Drift, Kind, Kinds, SourceColumns};
-pub use envelope::{Decoded, Event, Operation, Row, decode};
+pub use envelope::{
+    BareRows, Control, DecodeSettings, Decoded, Decoder, Event, EventKey, Message, Operation, decode,
+};
 pub use fold::Fold;
+pub use infer::{InferredColumn, Widening, infer_columns, infer_type, widen};
 pub use json::is_unavailable;
 pub use latency::LatencyHistogram;
 pub use plan::{Cell, ChangeKind, OnDelete, OnUnknown, Plan, PlanError, RowChange, TargetColumn};
 pub use position::Position;
 pub use reject::{ErrorType, Reject};
+pub use row::{Field, Row};
+pub use schema::{Meaning, Schema, SemanticType, Structured, TimeUnit};
 pub use source_table::SourceTable;
-pub use timestamp::{PG_EPOCH_UNIX_MICROS, parse_date, parse_timestamp, parse_timestamptz};
+pub use time::{PG_EPOCH_UNIX_MICROS, parse_date, parse_timestamp};
 pub use value::{ColumnType, Value, ValueError};
+pub use xml::{
+    OnMalformed, XmlError, XmlErrorKind, XmlExtraction, XmlLimit, XmlLimits, XmlMapping, XmlMappingError,
+    XmlRow, XmlTable,
+};

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use crate::envelope::{Event, Operation, Row};
+use crate::envelope::{Event, EventKey, Operation};
 use crate::reject::{ErrorType, Reject};
+use crate::row::{Field, Row};
 use crate::{ColumnRule, ColumnType, Position, Value, ValueError, json};
 
 /// What becomes of columns that have no place in the target.
@@ -65,8 +67,8 @@ pub enum ChangeKind<'a> {
     Upsert {
         /// One cell for each column of the plan.
         cells: Vec<Cell<'a>>,
-        /// Columns without a place in the target: name and raw JSON.
-        overflow: Vec<(String, &'a str)>,
+        /// Columns without a place in the target: name and JSON.
+        overflow: Vec<(String, Cow<'a, str>)>,
         /// Whether the event left the value of such a column out, so that what is stored of them stays.
         keeps_overflow: bool,
     },
@@ -114,6 +116,8 @@ pub struct Plan {
     on_delete: OnDelete,
     /// Columns that are neither stored nor overflow, e.g. XML that is extracted elsewhere.
     dropped: Vec<String>,
+    /// The place of the first column of `columns` that is a document.
+    first_document: usize,
     /// Source columns by name in lower case: the slot a value is put in, and whether it also overflows.
     slots: HashMap<String, Slot>,
 }
@@ -124,10 +128,10 @@ struct Slot {
     overflows: bool,
 }
 
-/// The raw values of one row image, by slot.
+/// The values of one row image, by slot.
 struct Sent<'a> {
-    raw: Vec<Option<&'a str>>,
-    overflow: Vec<(String, &'a str)>,
+    fields: Vec<Option<Field<'a>>>,
+    overflow: Vec<(String, Field<'a>)>,
 }
 
 impl Plan {
@@ -159,10 +163,30 @@ impl Plan {
             });
         }
         let dropped = dropped.iter().map(|name| name.to_lowercase()).collect();
-        Ok(Self { columns, key, on_unknown, on_delete, dropped, slots })
+        Ok(Self { first_document: columns.len(), columns, key, on_unknown, on_delete, dropped, slots })
     }
 
-    /// The columns of the target that events feed.
+    /// Adds columns that are documents: planned as any column is, but not stored; their rows go to other tables.
+    #[must_use]
+    pub fn with_documents<'n>(mut self, source_columns: impl IntoIterator<Item = &'n str>) -> Self {
+        for name in source_columns {
+            let index = self.slots.len();
+            self.slots.entry(name.to_lowercase()).or_insert(Slot { index, overflows: false }).overflows =
+                false;
+            // No column of a table has such a name in front of it by chance.
+            let document = format!("document:{name}");
+            let rule = ColumnRule::Column(name.to_owned());
+            self.columns.push(TargetColumn { name: document, column_type: ColumnType::Text, rule });
+        }
+        self
+    }
+
+    /// The places of the columns that are documents.
+    pub fn documents(&self) -> Range<usize> {
+        self.first_document..self.columns.len()
+    }
+
+    /// The columns of the target that events feed, and then the documents.
     pub fn columns(&self) -> &[TargetColumn] {
         &self.columns
     }
@@ -189,14 +213,14 @@ impl Plan {
             }
             Operation::Update => self.update(event, message),
             Operation::Delete => self.delete(event, message),
-            Operation::Truncate | Operation::Message => Ok(Vec::new()),
+            Operation::Truncate => Ok(Vec::new()),
         }
     }
 
     fn update<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
         let upsert = self.upsert(event, message, required(&event.after, "after")?, "after")?;
         let before = event.before.as_ref().filter(|row| !row.is_empty());
-        let old_key = before.and_then(|row| self.key_of(row, &self.sent(row), "before").ok());
+        let old_key = before.and_then(|row| self.key_of(row, &self.sent(row), None, "before").ok());
         let mut changes = Vec::with_capacity(1);
         if let Some((key, key_bytes)) = old_key.filter(|(_, bytes)| *bytes != upsert.key_bytes) {
             changes.push(change(event, message, key, key_bytes, ChangeKind::Delete));
@@ -208,12 +232,17 @@ impl Plan {
     fn delete<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
         let before = event.before.as_ref().filter(|row| !row.is_empty());
         let (row, image) = before.map_or((event.after.as_ref(), "after"), |row| (Some(row), "before"));
-        let row = row.ok_or_else(|| missing_image("before"))?;
+        let no_columns = Row::default();
+        let row = match row {
+            Some(row) => row,
+            None if event.key.is_some() => &no_columns,
+            None => return Err(missing_image("before")),
+        };
         match self.on_delete {
             OnDelete::Ignore => Ok(Vec::new()),
             OnDelete::Soft => Ok(vec![self.upsert(event, message, row, image)?]),
             OnDelete::Delete => {
-                let (key, key_bytes) = self.key_of(row, &self.sent(row), image)?;
+                let (key, key_bytes) = self.key_of(row, &self.sent(row), event.key.as_ref(), image)?;
                 Ok(vec![change(event, message, key, key_bytes, ChangeKind::Delete)])
             }
         }
@@ -236,16 +265,13 @@ impl Plan {
                 message,
             ));
         }
-        if let Some((name, raw)) = sent.overflow.iter().find(|(_, raw)| !json::fits_jsonb(raw)) {
-            let error = ValueError { expected: "JSON that jsonb can hold".into(), found: (*raw).to_owned() };
-            return Err(mismatch(image, name, &error));
-        }
         let sent_fields = sent.overflow.len();
-        sent.overflow.retain(|(_, raw)| !json::is_unavailable(raw));
+        sent.overflow.retain(|(_, field)| !field.is_unavailable());
         let keeps_overflow = sent.overflow.len() < sent_fields;
-        let (key, key_bytes) = self.key_of(row, &sent, image)?;
-        // Only an update may leave columns out; a create, a read or a delete is the whole row.
-        let absent = if event.op == Operation::Update { Cell::Keep } else { Cell::Set(Value::Null) };
+        let (key, key_bytes) = self.key_of(row, &sent, event.key.as_ref(), image)?;
+        // Only an update may leave columns out, and a delete that has nothing but a key; else it is the whole row.
+        let is_partial = event.op == Operation::Update || row.is_empty();
+        let absent = if is_partial { Cell::Keep } else { Cell::Set(Value::Null) };
         let mut cells = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             cells.push(match self.evaluate(&column.rule, &sent) {
@@ -256,43 +282,54 @@ impl Plan {
                 ),
             });
         }
-        let kind = ChangeKind::Upsert { cells, overflow: sent.overflow, keeps_overflow };
+        if event.key.is_some() {
+            for (index, value) in self.key.iter().zip(&key) {
+                cells[*index] = Cell::Set(value.clone());
+            }
+        }
+        let kind = ChangeKind::Upsert { cells, overflow: overflow(sent.overflow, image)?, keeps_overflow };
         Ok(change(event, message, key, key_bytes, kind))
     }
 
     fn sent<'a>(&self, row: &Row<'a>) -> Sent<'a> {
-        let mut sent = Sent { raw: vec![None; self.slots.len()], overflow: Vec::new() };
-        for (name, raw) in row.columns() {
+        let mut sent = Sent { fields: vec![None; self.slots.len()], overflow: Vec::new() };
+        for (name, field) in row.fields() {
             let lower = lower_case(name);
             let slot = self.slots.get(lower.as_ref());
             if let Some(slot) = slot {
-                sent.raw[slot.index] = Some(raw);
+                sent.fields[slot.index] = Some(field);
             }
             if slot.is_none_or(|slot| slot.overflows) && !self.dropped.iter().any(|dropped| *dropped == lower)
             {
                 sent.overflow.retain(|(known, _)| known != name);
-                sent.overflow.push((name.to_owned(), raw));
+                sent.overflow.push((name.to_owned(), field));
             }
         }
         sent
     }
 
+    /// The key: from the columns of the message's key, else from the row, else from a message key without columns.
     fn key_of<'a>(
         &self,
         row: &Row<'a>,
         sent: &Sent<'a>,
+        message_key: Option<&EventKey<'a>>,
         image: &str,
     ) -> Result<(Vec<Value<'a>>, Vec<u8>), Reject> {
+        let (sent_in_key, scalar) = match message_key {
+            Some(EventKey::Columns(columns)) => (Some(self.sent(columns)), None),
+            Some(EventKey::Scalar(text)) if self.key.len() == 1 => (None, Some(text)),
+            _ => (None, None),
+        };
         let mut key = Vec::with_capacity(self.key.len());
         let mut bytes = Vec::with_capacity(self.key.len() * 12);
         for index in &self.key {
             let column = &self.columns[*index];
-            let value = match self.evaluate(&column.rule, sent) {
-                Raw::Absent | Raw::Unavailable => Value::Null,
-                raw => {
-                    read(column, raw).map_err(|error| mismatch(image, source_name(column, row), &error))?
-                }
-            };
+            let images = [sent_in_key.as_ref(), Some(sent)].into_iter().flatten();
+            let found = images.map(|sent| self.evaluate(&column.rule, sent)).find(Raw::is_value);
+            let found = found.or_else(|| scalar.map(|text| Raw::Text(text.clone())));
+            let value = found.map_or(Ok(Value::Null), |raw| read(column, raw));
+            let value = value.map_err(|error| mismatch(image, source_name(column, row), &error))?;
             if value == Value::Null {
                 let path = format!("payload.{image}.{}", source_name(column, row));
                 let message = format!("the key column {} is missing or null", source_name(column, row));
@@ -305,30 +342,31 @@ impl Plan {
     }
 
     fn evaluate<'a>(&self, rule: &ColumnRule, sent: &Sent<'a>) -> Raw<'a> {
-        let raw = |column: &str| sent.raw[self.slots[&column.to_lowercase()].index];
+        let field = |column: &str| sent.fields[self.slots[&column.to_lowercase()].index];
         match rule {
-            ColumnRule::Column(column) => match raw(column) {
-                None => Raw::Absent,
-                Some(raw) if json::is_unavailable(raw) => Raw::Unavailable,
-                Some(raw) => Raw::Json(raw),
-            },
+            ColumnRule::Column(column) => Raw::of(field(column)),
+            ColumnRule::Typed { column, semantic } => {
+                Raw::of(field(column).map(|field| Field { semantic: *semantic, ..field }))
+            }
             ColumnRule::FirstOf(rules) => {
                 let sent_ones = rules.iter().map(|rule| self.evaluate(rule, sent));
                 sent_ones.into_iter().find(|raw| !matches!(raw, Raw::Absent)).unwrap_or(Raw::Absent)
             }
             ColumnRule::Join { columns, separator } => {
-                let sent_ones: Vec<&str> = columns.iter().filter_map(|column| raw(column)).collect();
+                let sent_ones: Vec<Field<'a>> = columns.iter().filter_map(|column| field(column)).collect();
                 if sent_ones.is_empty() {
                     return Raw::Absent;
                 }
                 let texts: Vec<_> =
-                    sent_ones.into_iter().filter(|raw| *raw != "null").map(plain_text).collect();
-                if texts.is_empty() { Raw::Json("null") } else { Raw::Text(texts.join(separator)) }
+                    sent_ones.into_iter().filter(|field| !field.is_null()).map(plain_text).collect();
+                if texts.is_empty() { Raw::Field(NULL) } else { Raw::Text(texts.join(separator)) }
             }
-            ColumnRule::Equals { column, text } => match raw(column) {
+            ColumnRule::Equals { column, text } => match field(column) {
                 None => Raw::Absent,
-                Some("null") => Raw::Json("null"),
-                Some(raw) => Raw::Json(if plain_text(raw) == *text { "true" } else { "false" }),
+                Some(field) if field.is_null() => Raw::Field(NULL),
+                Some(field) => {
+                    Raw::Field(Field::untyped(if plain_text(field) == *text { "true" } else { "false" }))
+                }
             },
         }
     }
@@ -338,13 +376,45 @@ impl Plan {
 enum Raw<'a> {
     Absent,
     Unavailable,
-    Json(&'a str),
+    Field(Field<'a>),
     Text(String),
+}
+
+const NULL: Field<'static> = Field::untyped("null");
+
+impl<'a> Raw<'a> {
+    fn of(field: Option<Field<'a>>) -> Self {
+        match field {
+            None => Self::Absent,
+            Some(field) if field.is_unavailable() => Self::Unavailable,
+            Some(field) => Self::Field(field),
+        }
+    }
+
+    fn is_value(&self) -> bool {
+        match self {
+            Self::Absent | Self::Unavailable => false,
+            Self::Field(field) => !field.is_null(),
+            Self::Text(_) => true,
+        }
+    }
+}
+
+/// The columns without a place in the target as JSON.
+fn overflow<'a>(
+    fields: Vec<(String, Field<'a>)>,
+    image: &str,
+) -> Result<Vec<(String, Cow<'a, str>)>, Reject> {
+    let to_json = |(name, field): (String, Field<'a>)| match field.to_json() {
+        Ok(json) => Ok((name, json)),
+        Err(error) => Err(mismatch(image, &name, &error)),
+    };
+    fields.into_iter().map(to_json).collect()
 }
 
 fn read<'a>(column: &TargetColumn, raw: Raw<'a>) -> Result<Value<'a>, ValueError> {
     match raw {
-        Raw::Json(raw) => column.column_type.convert(raw),
+        Raw::Field(field) => column.column_type.convert(field),
         Raw::Text(text) => column.column_type.read_text(Cow::Owned(text)),
         Raw::Absent | Raw::Unavailable => Ok(Value::Null),
     }
@@ -372,14 +442,16 @@ fn missing_image(image: &str) -> Reject {
 
 fn mismatch(image: &str, column: &str, error: &ValueError) -> Reject {
     let message = format!("column {column}: {error}");
-    Reject::at(ErrorType::SchemaMismatch, format!("payload.{image}.{column}"), message)
+    Reject::at(error.error_type, format!("payload.{image}.{column}"), message)
 }
 
 /// The name of the source column that an error is about, as the event spells it: the first that the rule reads.
 fn source_name<'n>(column: &'n TargetColumn, row: &'n Row<'_>) -> &'n str {
     fn first(rule: &ColumnRule) -> Option<&str> {
         match rule {
-            ColumnRule::Column(column) | ColumnRule::Equals { column, .. } => Some(column),
+            ColumnRule::Column(column)
+            | ColumnRule::Typed { column, .. }
+            | ColumnRule::Equals { column, .. } => Some(column),
             ColumnRule::FirstOf(rules) => rules.first().and_then(first),
             ColumnRule::Join { columns, .. } => columns.first().map(String::as_str),
         }
@@ -389,8 +461,12 @@ fn source_name<'n>(column: &'n TargetColumn, row: &'n Row<'_>) -> &'n str {
     spelled.into_iter().find(|name| lower_case(name) == lower_case(configured)).unwrap_or(configured)
 }
 
-fn plain_text(raw: &str) -> Cow<'_, str> {
-    json::string(raw).unwrap_or(Cow::Borrowed(raw))
+/// The text of a value: of a string its characters, of any other its JSON.
+fn plain_text(field: Field<'_>) -> Cow<'_, str> {
+    match field.to_json() {
+        Ok(Cow::Owned(json)) => Cow::Owned(json::string(&json).map_or_else(|| json.clone(), Cow::into_owned)),
+        _ => json::string(field.raw).unwrap_or(Cow::Borrowed(field.raw)),
+    }
 }
 
 fn lower_case(name: &str) -> Cow<'_, str> {
@@ -456,7 +532,7 @@ mod tests {
     fn changes<'a>(plan: &Plan, body: &'a str) -> Result<Vec<RowChange<'a>>, Reject> {
         match decode("x/S/T/op", body.as_bytes(), 1).unwrap() {
             Decoded::Change(event) => plan.changes(&event, 1),
-            Decoded::Control => panic!("a control message"),
+            Decoded::Control(_) => panic!("a control message"),
         }
     }
 
@@ -475,7 +551,7 @@ mod tests {
         assert_eq!(cells(change), expected);
         let ChangeKind::Upsert { overflow, .. } = &change.kind else { panic!("a delete") };
         // A comparison loses what STATUS said, so STATUS overflows as well; DOC is dropped.
-        assert_eq!(*overflow, [("STATUS".to_owned(), "\"GONE\""), ("TEL".to_owned(), "\"1\"")]);
+        assert_eq!(*overflow, [("STATUS".to_owned(), "\"GONE\"".into()), ("TEL".to_owned(), "\"1\"".into())]);
     }
 
     #[test]

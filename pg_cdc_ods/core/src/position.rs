@@ -8,11 +8,18 @@
 //! | class | 1 | [`CLASS_TIME`] or [`CLASS_COORDINATES`] |
 //! | parts | | numbers as length byte and big-endian digits without leading zeros; texts ended by a zero byte |
 //!
-//! Oracle (coordinates): commit SCN (SCN if there is none), phase (0 snapshot, 1 stream), SCN, `rs_id`, `ssn`. A
-//! snapshot row at an SCN comes before any change committed at that SCN. Without coordinates the order is the
-//! source's time in microseconds, then the order of arrival: the best that can be had, and no more than that.
+//! The parts, by what the connector sends; *phase* is 0 for a row of a snapshot and 1 for a streamed change, so that a
+//! snapshot row comes before any change committed at its place:
+//!
+//! | connector | parts |
+//! |---|---|
+//! | Oracle | commit SCN (SCN if there is none), phase, SCN, `rs_id`, `ssn`, `lcr_position`, `txSeq`, order in the transaction |
+//! | SQL Server, Db2 | `commit_lsn`, phase, `change_lsn`, `event_serial_no`, order in the transaction |
+//! | PostgreSQL | LSN of the last commit before (from `sequence`; the LSN if there is none), phase, LSN, order in the transaction |
+//! | MySQL, MariaDB | number of the binlog file, `pos`, phase, `row`, order in the transaction |
+//! | none of these | the source's time in microseconds, then the broker's message id, else the order of arrival: the best that can be had, and no more than that |
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
 /// Position by time and arrival, for events that carry no coordinates.
 const CLASS_TIME: u8 = 1;
@@ -22,9 +29,32 @@ const CLASS_COORDINATES: u8 = 2;
 const PHASE_SNAPSHOT: u8 = 0;
 const PHASE_STREAM: u8 = 1;
 
+/// The longest text that goes into a position, in bytes; the texts of all connectors are far shorter.
+const TEXT_BYTES_MAX: usize = 200;
+
 /// The position of an event in its source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(Vec<u8>);
+
+/// The fields of a `source` block that tell the order of events, as texts.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Coordinates<'a> {
+    pub(crate) scn: Option<Cow<'a, str>>,
+    pub(crate) commit_scn: Option<Cow<'a, str>>,
+    pub(crate) rs_id: Option<Cow<'a, str>>,
+    pub(crate) ssn: Option<Cow<'a, str>>,
+    pub(crate) lcr_position: Option<Cow<'a, str>>,
+    pub(crate) tx_seq: Option<Cow<'a, str>>,
+    pub(crate) commit_lsn: Option<Cow<'a, str>>,
+    pub(crate) change_lsn: Option<Cow<'a, str>>,
+    pub(crate) event_serial_no: Option<Cow<'a, str>>,
+    pub(crate) lsn: Option<Cow<'a, str>>,
+    pub(crate) sequence: Option<Cow<'a, str>>,
+    pub(crate) file: Option<Cow<'a, str>>,
+    pub(crate) pos: Option<Cow<'a, str>>,
+    pub(crate) row: Option<Cow<'a, str>>,
+    pub(crate) total_order: Option<Cow<'a, str>>,
+}
 
 impl Position {
     /// The bytes as they are stored in `source_pos`.
@@ -39,57 +69,86 @@ impl Position {
 
     /// The position of an event without coordinates: its time in microseconds since the Unix epoch, then `arrival`.
     pub fn from_time(unix_micros: i64, arrival: u64) -> Self {
-        let mut bytes = Vec::with_capacity(17);
+        Self::at_time(unix_micros).number(arrival.into())
+    }
+
+    /// The same with the broker's message id, which stays the same when the message is delivered again.
+    pub fn from_time_and_message_id(unix_micros: i64, message_id: &str) -> Self {
+        Self::at_time(unix_micros).text(Some(message_id))
+    }
+
+    fn at_time(unix_micros: i64) -> Self {
+        let mut bytes = Vec::with_capacity(24);
         bytes.push(CLASS_TIME);
         // Flipping the sign bit makes two's complement sort as unsigned bytes.
         bytes.extend_from_slice(&((unix_micros as u64) ^ (1 << 63)).to_be_bytes());
-        bytes.extend_from_slice(&arrival.to_be_bytes());
         Self(bytes)
     }
 
     /// The position from an event's `source` block, or `None` when it has no coordinates that are known.
-    pub(crate) fn from_source(source: &Coordinates<'_>) -> Option<Self> {
-        let scn = source.scn.as_deref().and_then(digits);
-        let commit_scn = source.commit_scn.as_deref().and_then(digits);
-        let major = commit_scn.or(scn)?;
-        let mut bytes = Vec::with_capacity(48);
-        bytes.push(CLASS_COORDINATES);
-        push_number(&mut bytes, major);
-        bytes.push(if source.is_snapshot { PHASE_SNAPSHOT } else { PHASE_STREAM });
-        push_number(&mut bytes, scn.unwrap_or(major));
-        push_text(&mut bytes, source.rs_id.as_deref().unwrap_or_default().trim());
-        push_number(&mut bytes, source.ssn.unwrap_or(0).into());
-        Some(Self(bytes))
+    pub(crate) fn from_source(source: &Coordinates<'_>, is_snapshot: bool) -> Option<Self> {
+        let start = || Self(Vec::with_capacity(64)).byte(CLASS_COORDINATES);
+        let phase = if is_snapshot { PHASE_SNAPSHOT } else { PHASE_STREAM };
+        let position = if let Some(major) = digits(&source.commit_scn).or_else(|| digits(&source.scn)) {
+            start()
+                .number(major)
+                .byte(phase)
+                .number(digits(&source.scn).unwrap_or(major))
+                .text(source.rs_id.as_deref())
+                .number(digits(&source.ssn).unwrap_or(0))
+                .text(source.lcr_position.as_deref())
+                .number(digits(&source.tx_seq).unwrap_or(0))
+        } else if let Some(commit_lsn) = source.commit_lsn.as_deref().filter(|text| !text.trim().is_empty()) {
+            start()
+                .text(Some(commit_lsn))
+                .byte(phase)
+                .text(source.change_lsn.as_deref())
+                .number(digits(&source.event_serial_no).unwrap_or(0))
+        } else if let Some(lsn) = digits(&source.lsn) {
+            start().number(last_commit(&source.sequence).unwrap_or(lsn)).byte(phase).number(lsn)
+        } else {
+            let file = source.file.as_deref()?.rsplit('.').next()?;
+            start()
+                .number(digits(&Some(file.into()))?)
+                .number(digits(&source.pos)?)
+                .byte(phase)
+                .number(digits(&source.row).unwrap_or(0))
+        };
+        Some(position.number(digits(&source.total_order).unwrap_or(0)))
+    }
+
+    fn byte(mut self, byte: u8) -> Self {
+        self.0.push(byte);
+        self
+    }
+
+    fn number(mut self, number: u128) -> Self {
+        let all = number.to_be_bytes();
+        let significant = &all[(number.leading_zeros() / 8) as usize..];
+        self.0.push(significant.len() as u8);
+        self.0.extend_from_slice(significant);
+        self
+    }
+
+    fn text(mut self, text: Option<&str>) -> Self {
+        let bytes = text.unwrap_or_default().trim().bytes().filter(|byte| *byte != 0).take(TEXT_BYTES_MAX);
+        self.0.extend(bytes.map(|byte| byte.to_ascii_lowercase()));
+        self.byte(0)
     }
 }
 
-/// The fields of a `source` block that tell the order of events.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Coordinates<'a> {
-    pub(crate) scn: Option<std::borrow::Cow<'a, str>>,
-    pub(crate) commit_scn: Option<std::borrow::Cow<'a, str>>,
-    pub(crate) rs_id: Option<std::borrow::Cow<'a, str>>,
-    pub(crate) ssn: Option<u64>,
-    pub(crate) is_snapshot: bool,
-}
-
-/// SCN are strings of digits that can exceed 2^53; 38 digits are more than Oracle will ever write.
-fn digits(text: &str) -> Option<u128> {
-    let text = text.trim();
+/// SCN are strings of digits that can exceed 2^53; 38 digits are more than any source will ever write.
+fn digits(text: &Option<Cow<'_, str>>) -> Option<u128> {
+    let text = text.as_deref()?.trim();
     let valid = !text.is_empty() && text.len() <= 38 && text.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| text.bytes().fold(0_u128, |sum, byte| sum * 10 + u128::from(byte - b'0')))
 }
 
-fn push_number(bytes: &mut Vec<u8>, number: u128) {
-    let all = number.to_be_bytes();
-    let significant = &all[(number.leading_zeros() / 8) as usize..];
-    bytes.push(significant.len() as u8);
-    bytes.extend_from_slice(significant);
-}
-
-fn push_text(bytes: &mut Vec<u8>, text: &str) {
-    bytes.extend(text.bytes().filter(|byte| *byte != 0).map(|byte| byte.to_ascii_lowercase()));
-    bytes.push(0);
+/// PostgreSQL's `sequence` is a JSON array in a text: the LSN of the last commit before the event, and its own. Change
+/// LSNs of transactions that run side by side interleave; commits do not.
+fn last_commit(sequence: &Option<Cow<'_, str>>) -> Option<u128> {
+    let parts: Vec<Option<Cow<'_, str>>> = serde_json::from_str(sequence.as_deref()?).ok()?;
+    digits(parts.first()?)
 }
 
 #[cfg(test)]
@@ -99,13 +158,13 @@ mod tests {
 
     fn oracle(commit_scn: Option<&str>, scn: &str, rs_id: &str, ssn: u64, is_snapshot: bool) -> Position {
         let coordinates = Coordinates {
-            scn: Some(scn.to_owned().into()),
-            commit_scn: commit_scn.map(|text| text.to_owned().into()),
-            rs_id: Some(rs_id.to_owned().into()),
-            ssn: Some(ssn),
-            is_snapshot,
+            scn: Some(scn.into()),
+            commit_scn: commit_scn.map(Into::into),
+            rs_id: Some(rs_id.into()),
+            ssn: Some(ssn.to_string().into()),
+            ..Coordinates::default()
         };
-        Position::from_source(&coordinates).unwrap()
+        Position::from_source(&coordinates, is_snapshot).unwrap()
     }
 
     #[test]
@@ -133,22 +192,62 @@ mod tests {
     #[test]
     fn time_sorts_by_value_then_arrival_and_before_any_coordinates() {
         assert!(Position::from_time(-5, 9) < Position::from_time(3, 1));
-        assert!(Position::from_time(3, 1) < Position::from_time(3, 2));
+        assert!(Position::from_time(3, 1) < Position::from_time(3, 256));
         assert!(Position::from_time(i64::MAX, u64::MAX) < oracle(None, "0", "", 0, true));
+        let id = |id| Position::from_time_and_message_id(3, id);
+        assert!(id("rmid1:1-a") < id("rmid1:1-b") && id("rmid1:1-a") == id("rmid1:1-a"));
+    }
+
+    #[test]
+    fn postgresql_orders_by_commits() {
+        let at = |sequence: &str, lsn: &str, is_snapshot| {
+            let sequence = Some(sequence.to_owned().into()).filter(|text: &Cow<'_, str>| !text.is_empty());
+            let lsn = Some(lsn.to_owned().into());
+            let coordinates = Coordinates { lsn, sequence, ..Coordinates::default() };
+            Position::from_source(&coordinates, is_snapshot).unwrap()
+        };
+        // The transaction that wrote first, at 100, committed after the one that wrote at 200.
+        assert!(at(r#"["150","200"]"#, "200", false) < at(r#"["250","100"]"#, "100", false));
+        assert!(at("", "100", false) < at("", "200", false));
+        assert!(at(r#"[null,"150"]"#, "150", true) < at("", "150", false));
+    }
+
+    #[test]
+    fn mysql_orders_by_file_then_place() {
+        let at = |file: &'static str, pos: &'static str, row: &'static str| {
+            let (file, pos, row) = (Some(file.into()), Some(pos.into()), Some(row.into()));
+            Position::from_source(&Coordinates { file, pos, row, ..Coordinates::default() }, false).unwrap()
+        };
+        assert!(at("mysql-bin.000009", "900", "0") < at("mysql-bin.000010", "4", "0"));
+        assert!(at("mysql-bin.000009", "900", "0") < at("mysql-bin.000009", "900", "1"));
+    }
+
+    #[test]
+    fn sql_server_orders_by_commit_then_change() {
+        let at = |commit: &'static str, change: Option<&'static str>, is_snapshot| {
+            let (commit_lsn, change_lsn) = (Some(commit.into()), change.map(Into::into));
+            let coordinates = Coordinates { commit_lsn, change_lsn, ..Coordinates::default() };
+            Position::from_source(&coordinates, is_snapshot).unwrap()
+        };
+        let commit = "00000027:00000ac0:0002";
+        assert!(at(commit, None, true) < at(commit, Some("00000027:00000ab8:0001"), false));
+        assert!(
+            at(commit, Some("00000027:00000ab8:0001"), false) < at("00000027:00000AD0:0001", None, false)
+        );
     }
 
     #[test]
     fn what_is_not_a_number_is_no_coordinate() {
         for text in ["", " ", "-1", "1.5", "0x10", "999999999999999999999999999999999999999"] {
             let coordinates = Coordinates { scn: Some(text.into()), ..Coordinates::default() };
-            assert_eq!(Position::from_source(&coordinates), None, "{text:?}");
+            assert_eq!(Position::from_source(&coordinates, false), None, "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn numbers_keep_their_order(a: u128, b: u128) {
-            let encode = |number| { let mut bytes = Vec::new(); push_number(&mut bytes, number); bytes };
+            let encode = |number| Position(Vec::new()).number(number);
             prop_assert_eq!(a.cmp(&b), encode(a).cmp(&encode(b)));
         }
     }

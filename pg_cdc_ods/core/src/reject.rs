@@ -9,6 +9,8 @@ pub enum ErrorType {
     MalformedJson,
     /// The body is JSON, but not a change event in a form that is known.
     MalformedEvent,
+    /// An XML document in a column cannot be extracted; the rest of the event is applied.
+    MalformedXml,
     /// A value does not fit its column, or a column that must be there is missing.
     SchemaMismatch,
     /// No target is attached to the event's source table.
@@ -27,6 +29,7 @@ impl ErrorType {
         match self {
             Self::MalformedJson => "MALFORMED_JSON",
             Self::MalformedEvent => "MALFORMED_EVENT",
+            Self::MalformedXml => "MALFORMED_XML",
             Self::SchemaMismatch => "SCHEMA_MISMATCH",
             Self::UnknownSource => "UNKNOWN_SOURCE",
             Self::ConstraintViolation => "CONSTRAINT_VIOLATION",

@@ -32,6 +32,17 @@ create table if not exists @schema@.cdc_order_items (
 create index if not exists cdc_order_items_order_id on @schema@.cdc_order_items (order_id);
 create index if not exists cdc_order_items_product_id on @schema@.cdc_order_items (product_id);
 
+create table if not exists @schema@.cdc_order_items_extracted (
+    order_id bigint,
+    line_no integer,
+    product_id bigint,
+    quantity integer,
+    unit_price numeric(15,2),
+    subtotal numeric(15,2),
+    extracted_from text,
+    primary key (order_id, extracted_from, line_no)
+) with (fillfactor = 85);
+
 create table if not exists @schema@.cdc_customers (
     customer_id bigint primary key,
     name text,
@@ -44,6 +55,17 @@ create table if not exists @schema@.cdc_customers (
     source_ts timestamptz,
     source_pos bytea,
     processed_at timestamptz
+) with (fillfactor = 85);
+
+create table if not exists @schema@.cdc_customer_addresses_extracted (
+    customer_id bigint,
+    line_no integer,
+    address_type text,
+    street text,
+    city text,
+    zip text,
+    extracted_from text,
+    primary key (customer_id, extracted_from, line_no)
 ) with (fillfactor = 85);
 
 create table if not exists @schema@.cdc_products (
@@ -74,9 +96,9 @@ create table if not exists @schema@.cdc_audit_log (
     processed_at timestamptz
 );
 
-select cdc.attach('*.ORDERS', '@schema@.cdc_orders', dropped => array['SHIPPING_INFO', 'ORDER_DETAILS']),
+select cdc.attach('*.ORDERS', '@schema@.cdc_orders'),
        cdc.attach('*.ORDER_ITEMS', '@schema@.cdc_order_items'),
-       cdc.attach('*.CUSTOMERS', '@schema@.cdc_customers', dropped => array['ADDRESSES'], columns => '{
+       cdc.attach('*.CUSTOMERS', '@schema@.cdc_customers', columns => '{
            "name": [{"join": ["FIRST_NAME", "LAST_NAME"], "separator": " "}, "NAME"],
            "region": ["CITY", "REGION"]}'),
        cdc.attach('*.PRODUCTS', '@schema@.cdc_products', columns => '{
@@ -88,6 +110,18 @@ select cdc.attach('*.ORDERS', '@schema@.cdc_orders', dropped => array['SHIPPING_
            "record_id": ["ENTITY_ID", "RECORD_ID"],
            "changed_by": ["USER_ID", "CHANGED_BY"],
            "changed_at": ["CREATED_AT", "CHANGED_AT"]}');
+
+select cdc.extract_xml('*.ORDERS', document, '@schema@.cdc_order_items_extracted', './/item', '{
+           "product_id": "@product_id",
+           "quantity": "@quantity",
+           "unit_price": "@unit_price",
+           "subtotal": {"path": "@subtotal", "default": {"multiply": ["quantity", "unit_price"]}}}')
+  from unnest(array['SHIPPING_INFO', 'ORDER_DETAILS']) as document;
+select cdc.extract_xml('*.CUSTOMERS', 'ADDRESSES', '@schema@.cdc_customer_addresses_extracted', './/address', '{
+           "address_type": "@type",
+           "street": "street/text()",
+           "city": "city/text()",
+           "zip": "zip/text()"}');
 
 create or replace view @schema@.cdc_dlq as select * from cdc.dlq;
 create or replace view @schema@.v_dlq_summary as select * from cdc.dlq_summary;

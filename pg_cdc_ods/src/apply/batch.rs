@@ -50,6 +50,7 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
             counts.upserted += outcome.upserted;
             counts.deleted += outcome.deleted;
             rejected.extend(outcome.refused);
+            rejected.extend(outcome.without_document);
         }
     }
     // An update that moves its row makes two changes, and both may be refused.

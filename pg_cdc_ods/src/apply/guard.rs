@@ -6,16 +6,16 @@ use pgrx::prelude::*;
 use super::targets::Target;
 use crate::subtransaction::{self, Failure};
 
-/// Runs a statement over changes, with the rights of the owner of the target; returns the rows written.
+/// Runs a statement over changes with the rights of a role; returns the rows written.
 ///
 /// Where it fails by the fault of a row, the changes are halved until the row stands alone in `refused`.
 pub(super) fn write_or_halve<'c, 'a>(
-    target: &Target,
+    role: pg_sys::Oid,
     changes: &[&'c RowChange<'a>],
     refused: &mut Vec<(&'c RowChange<'a>, Reject)>,
     write: &dyn Fn(&[&RowChange<'_>]) -> i64,
 ) -> i64 {
-    let attempt = std::panic::AssertUnwindSafe(|| as_owner(target, || write(changes)));
+    let attempt = std::panic::AssertUnwindSafe(|| as_user(role, || write(changes)));
     let failure = match subtransaction::run(move || { attempt }()) {
         Ok(written) => return written,
         Err(failure) => failure,
@@ -29,7 +29,7 @@ pub(super) fn write_or_halve<'c, 'a>(
         return 0;
     }
     let (left, right) = changes.split_at(changes.len() / 2);
-    write_or_halve(target, left, refused, write) + write_or_halve(target, right, refused, write)
+    write_or_halve(role, left, refused, write) + write_or_halve(role, right, refused, write)
 }
 
 /// Why a failure is a row's own, judged by its SQLSTATE; `None` if waiting or repair can heal it.

@@ -6,7 +6,11 @@
 
 mod arrays;
 mod batch;
+mod children;
+mod column_list;
 mod dead_letters;
+mod documents;
+mod extractions;
 mod guard;
 mod progress;
 mod round;
@@ -26,6 +30,7 @@ use crate::sql_error;
 pub(crate) use arrays::parameter;
 pub(crate) use batch::apply_messages;
 pub(crate) use dead_letters::{Rejected, printable};
+pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 pub(crate) use targets::BOOKKEEPING;
 
 /// What a batch did.

@@ -6,10 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cdc_core::{Cell, ChangeKind, ColumnPositions, Merge, OverflowMerge, Plan, RowChange, StoredRow, merge};
+use cdc_core::{
+    Cell, ChangeKind, ColumnPositions, Merge, OverflowMerge, Plan, Position, RowChange, StoredRow, merge,
+};
 use pgrx::spi::SpiClient;
 
 use super::dead_letters::Rejected;
+use super::documents::{self, Documents};
 use super::guard::{as_owner, write_or_halve};
 use super::row_memory::{self, Memory};
 use super::statements;
@@ -20,8 +23,10 @@ use super::targets::Target;
 pub(super) struct RoundOutcome {
     pub(super) upserted: i64,
     pub(super) deleted: i64,
-    /// The messages of changes that the server refused.
+    /// The messages of changes that were refused: by the server, or because of a document in them.
     pub(super) refused: Vec<Rejected>,
+    /// The messages of changes that were applied but for a document in them.
+    pub(super) without_document: Vec<Rejected>,
 }
 
 /// What changes have in common that share a statement: the columns that are set, and what becomes of `extra_fields`.
@@ -35,7 +40,8 @@ pub(super) fn apply_round(
 ) -> RoundOutcome {
     let Ok(plan) = target.plan() else { return RoundOutcome::default() };
     let memory = row_memory::recall(client, target, &round);
-    let mut writer = Writer { client, target, plan, outcome: RoundOutcome::default() };
+    let (documents, round, outcome) = Documents::extract(target, plan, round);
+    let mut writer = Writer { client, target, plan, outcome };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
         deleted.is_none_or(|position| change.position > *position)
@@ -46,10 +52,27 @@ pub(super) fn apply_round(
     let (to_merge, whole): (Vec<_>, Vec<_>) =
         live.partition(|change| change.is_partial() || has_columns(change));
     writer.write(&whole);
-    if !to_merge.is_empty() {
-        writer.merge(to_merge, &memory);
+    let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge, &memory) };
+    if !target.extractions.is_empty() {
+        writer.write_documents(&documents, &whole, &merged);
     }
     writer.outcome
+}
+
+/// The changes that were compared with their rows, as far as they were written.
+#[derive(Default)]
+struct Merged<'a> {
+    /// Those that are the newest of their rows.
+    newest: Vec<RowChange<'a>>,
+    /// Those that only fill columns of a row that is newer as a whole.
+    late: Vec<Late<'a>>,
+}
+
+struct Late<'a> {
+    change: RowChange<'a>,
+    overflow: OverflowMerge,
+    /// The position of the row.
+    row: Position,
 }
 
 struct Writer<'w, 'c> {
@@ -68,11 +91,12 @@ impl Writer<'_, '_> {
             self.outcome.deleted +=
                 self.guarded(&deletes, &|changes| statements::delete(self.target, self.plan, changes));
             row_memory::remember_deletes(self.client, self.target, &deletes);
+            documents::remove_orphans(self.target, self.plan, &deletes);
         }
         let mut by_shape: BTreeMap<Shape, Vec<&RowChange<'_>>> = BTreeMap::new();
         for change in upserts {
             let overflow = if change.is_partial() { OverflowMerge::Add } else { OverflowMerge::Replace };
-            by_shape.entry((set_mask(change), overflow)).or_default().push(change);
+            by_shape.entry((set_mask(self.plan, change), overflow)).or_default().push(change);
         }
         for ((mask, overflow), changes) in by_shape {
             self.outcome.upserted += self.guarded(&changes, &|changes| {
@@ -82,10 +106,9 @@ impl Writer<'_, '_> {
     }
 
     /// Compares changes with the rows as they are stored, and writes what is left of them.
-    fn merge(&mut self, changes: Vec<RowChange<'_>>, memory: &HashMap<Vec<u8>, Memory>) {
-        let borrowed: Vec<_> = changes.iter().collect();
-        let stored = as_owner(self.target, || statements::row_positions(self.target, self.plan, &borrowed));
-        let (mut newest, mut fillings, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+    fn merge<'a>(&mut self, changes: Vec<RowChange<'a>>, memory: &HashMap<Vec<u8>, Memory>) -> Merged<'a> {
+        let stored = self.stored_positions(&changes.iter().collect::<Vec<_>>());
+        let (mut merged, mut columns) = (Merged::default(), Vec::new());
         for (change, position) in changes.into_iter().zip(stored) {
             let known = memory.get(&change.key_bytes).and_then(|memory| memory.columns.as_ref());
             let (key, message) = (change.key_bytes.clone(), change.message);
@@ -94,37 +117,63 @@ impl Writer<'_, '_> {
             match merge(self.plan, row, change.clone()) {
                 Merge::Stale => (),
                 Merge::Delete => {
-                    newest.push(change);
+                    merged.newest.push(change);
                     columns.push((message, key, None));
                 }
                 Merge::Write { change: left, is_newest, overflow, columns: positions } => {
                     columns.push((message, key, positions));
-                    if is_newest {
-                        newest.push(left);
-                    } else {
-                        if is_delete {
-                            row_memory::remember_deletes(self.client, self.target, &[&change]);
-                        }
-                        fillings.push((left, overflow));
+                    let Some(row) = position.filter(|_| !is_newest) else {
+                        merged.newest.push(left);
+                        continue;
+                    };
+                    if is_delete {
+                        row_memory::remember_deletes(self.client, self.target, &[&change]);
                     }
+                    merged.late.push(Late { change: left, overflow, row });
                 }
             }
         }
-        self.write(&newest);
-        self.fill(&fillings);
+        self.write(&merged.newest);
+        self.fill(&merged.late);
         self.remember(columns);
+        merged
+    }
+
+    /// The positions of the rows that changes concern, in the order of the changes; `None` where there is no row.
+    fn stored_positions(&self, changes: &[&RowChange<'_>]) -> Vec<Option<Position>> {
+        as_owner(self.target, || statements::row_positions(self.target, self.plan, changes))
     }
 
     /// Writes changes that are older than their rows but still fill columns of them.
-    fn fill(&mut self, fillings: &[(RowChange<'_>, OverflowMerge)]) {
+    fn fill(&mut self, late: &[Late<'_>]) {
         let mut by_shape: BTreeMap<Shape, Vec<&RowChange<'_>>> = BTreeMap::new();
-        for (change, overflow) in fillings {
-            by_shape.entry((set_mask(change), overflow.clone())).or_default().push(change);
+        for Late { change, overflow, .. } in late {
+            by_shape.entry((set_mask(self.plan, change), overflow.clone())).or_default().push(change);
         }
         for ((mask, overflow), changes) in by_shape {
             self.outcome.upserted += self.guarded(&changes, &|changes| {
                 statements::fill(self.target, self.plan, &mask, &overflow, changes)
             });
+        }
+    }
+
+    /// Writes the child rows of the documents in changes that are written. A document whose rows are refused counts as
+    /// not sent.
+    fn write_documents(&mut self, documents: &Documents, whole: &[RowChange<'_>], merged: &Merged<'_>) {
+        let newest: Vec<_> =
+            whole.iter().chain(&merged.newest).filter(|change| documents.concern(change)).collect();
+        let stored = if newest.is_empty() { Vec::new() } else { self.stored_positions(&newest) };
+        let newest = newest.into_iter().zip(stored).filter_map(|(change, row)| {
+            let row = row.filter(|row| *row == change.position)?;
+            Some((change, row))
+        });
+        let refused: HashSet<_> = self.outcome.refused.iter().map(|refused| refused.message).collect();
+        let late = merged.late.iter().filter(|late| !refused.contains(&late.change.message));
+        let written: Vec<_> = newest.chain(late.map(|late| (&late.change, late.row.clone()))).collect();
+        for unwritten in documents.write(self.target, self.plan, &written) {
+            let memory = (&*unwritten.key_bytes, &unwritten.row, &*unwritten.document);
+            row_memory::forget_column(self.client, self.target, memory);
+            self.outcome.without_document.push(unwritten.rejected);
         }
     }
 
@@ -138,7 +187,7 @@ impl Writer<'_, '_> {
 
     fn guarded(&mut self, changes: &[&RowChange<'_>], write: &dyn Fn(&[&RowChange<'_>]) -> i64) -> i64 {
         let mut refused = Vec::new();
-        let written = write_or_halve(self.target, changes, &mut refused, write);
+        let written = write_or_halve(self.target.owner, changes, &mut refused, write);
         self.outcome.refused.extend(refused.into_iter().map(|(change, reject)| Rejected {
             message: change.message,
             source_pos: Some(change.position.as_bytes().to_vec()),
@@ -148,9 +197,13 @@ impl Writer<'_, '_> {
     }
 }
 
-fn set_mask(change: &RowChange<'_>) -> Vec<bool> {
+/// The columns of the target that a change sets.
+fn set_mask(plan: &Plan, change: &RowChange<'_>) -> Vec<bool> {
     match &change.kind {
-        ChangeKind::Upsert { cells, .. } => cells.iter().map(|cell| *cell != Cell::Keep).collect(),
+        ChangeKind::Upsert { cells, .. } => {
+            let stored = &cells[..plan.documents().start];
+            stored.iter().map(|cell| *cell != Cell::Keep).collect()
+        }
         ChangeKind::Delete => Vec::new(),
     }
 }

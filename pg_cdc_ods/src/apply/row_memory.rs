@@ -110,6 +110,20 @@ pub(super) fn remember_columns(
     }
 }
 
+const READ_COLUMNS: &str = "select positions from cdc.column_positions where attachment_id = $1 and key = $2";
+
+/// Remembers of one row, given by its key and position, that a column of it is older than any change.
+pub(super) fn forget_column(client: &mut SpiClient<'_>, target: &Target, row: (&[u8], &Position, &str)) {
+    let (key, position, column) = row;
+    let known = client
+        .select(READ_COLUMNS, Some(1), &[target.attachment_id.into(), key.into()])
+        .and_then(|rows| if rows.is_empty() { Ok(None) } else { rows.first().get_one::<JsonB>() });
+    let known = known.unwrap_or_else(|error| spi_failed("cannot read cdc.column_positions", &error));
+    let known = known.and_then(|json| serde_json::from_value(json.0).ok());
+    let positions = ColumnPositions::without(position.clone(), known, column);
+    remember_columns(client, target, &[(key.to_vec(), Some(positions))]);
+}
+
 fn keys<'c, 'a: 'c>(changes: impl Iterator<Item = &'c RowChange<'a>>) -> ArrayParameter {
     parameter("bytea", changes.map(|change| Some(change.key_bytes.clone())).collect())
 }

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use cdc_core::{
-    Cell, ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange, TargetColumn,
-};
-use pgrx::datum::DatumWithOid;
+use cdc_core::{ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
 use super::arrays::{self, ArrayParameter};
+use super::column_list::{ColumnList, execute};
 use super::targets::Target;
 use crate::sql_error::spi_failed;
 
@@ -143,7 +141,7 @@ pub(super) fn row_positions(
     found
 }
 
-fn key_names(plan: &Plan) -> Vec<String> {
+pub(super) fn key_names(plan: &Plan) -> Vec<String> {
     plan.key().iter().map(|index| quote_identifier(&plan.columns()[*index].name)).collect()
 }
 
@@ -184,80 +182,4 @@ fn object(overflow: &[(String, Cow<'_, str>)]) -> String {
     }
     json.push('}');
     json
-}
-
-/// The parts of a statement that grow with its columns, kept in step.
-#[derive(Default)]
-struct ColumnList {
-    /// Quoted names in the target.
-    targets: Vec<String>,
-    /// What is inserted: the element, cast where its array has another type.
-    expressions: Vec<String>,
-    /// `$1::bigint[]` and so on.
-    parameters: Vec<String>,
-    /// The names of the elements: `c1` and so on.
-    elements: Vec<String>,
-    datums: Vec<DatumWithOid<'static>>,
-}
-
-impl ColumnList {
-    /// Adds the cells of the columns that `mask` names.
-    fn push_cells(&mut self, plan: &Plan, mask: &[bool], changes: &[&RowChange<'_>]) {
-        for (index, column) in plan.columns().iter().enumerate().filter(|(index, _)| mask[*index]) {
-            let values = changes.iter().filter_map(|change| match &change.kind {
-                ChangeKind::Upsert { cells, .. } => match &cells[index] {
-                    Cell::Set(value) => Some(value),
-                    Cell::Keep => None,
-                },
-                ChangeKind::Delete => None,
-            });
-            self.push_column(column, arrays::array(&column.column_type, values));
-        }
-    }
-
-    /// Adds the key; returns the conditions that find the rows.
-    fn push_key(&mut self, plan: &Plan, changes: &[&RowChange<'_>]) -> Vec<String> {
-        for (place, index) in plan.key().iter().enumerate() {
-            let column = &plan.columns()[*index];
-            let values = changes.iter().map(|change| &change.key[place]);
-            self.push_column(column, arrays::array(&column.column_type, values));
-        }
-        self.targets
-            .iter()
-            .zip(&self.expressions)
-            .map(|(name, value)| format!("t.{name} = {value}"))
-            .collect()
-    }
-
-    fn push_column(&mut self, column: &TargetColumn, array: ArrayParameter) {
-        let element = format!("c{}", self.elements.len() + 1);
-        let expression = arrays::element(&column.column_type, &element);
-        self.push_parts(quote_identifier(&column.name), element, expression, array);
-    }
-
-    /// Adds a bookkeeping column; `cast` is its type, with what makes it from the array's element.
-    fn push(&mut self, name: &str, cast: &str, array: ArrayParameter) {
-        let element = format!("c{}", self.elements.len() + 1);
-        let expression = match cast.strip_prefix("timestamp") {
-            Some(zone) => format!("e.{element}{zone}"),
-            None => format!("e.{element}::{cast}"),
-        };
-        self.push_parts(name.to_owned(), element, expression, array);
-    }
-
-    fn push_parts(&mut self, target: String, element: String, expression: String, array: ArrayParameter) {
-        self.datums.push(array.datum);
-        self.parameters.push(format!("${}::{}[]", self.datums.len(), array.element_type));
-        self.targets.push(target);
-        self.expressions.push(expression);
-        self.elements.push(element);
-    }
-}
-
-fn execute(sql: &str, datums: &[DatumWithOid<'_>]) -> i64 {
-    let run = Spi::connect_mut(|client| client.update(sql, None, datums).map(|rows| rows.len()));
-    match run {
-        Ok(rows) => rows as i64,
-        Err(error) => spi_failed("cannot write to a target", &error),
-    }
 }

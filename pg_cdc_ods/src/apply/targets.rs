@@ -10,6 +10,7 @@ use cdc_core::{
 use pgrx::spi::{SpiClient, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
 
+use super::extractions::{self, Extraction};
 use crate::sql_error::spi_failed;
 
 /// The columns that every ODS table carries beside those of its source.
@@ -31,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// The source, as it was attached.
     pub(crate) source: SourceTable,
+    /// What is extracted from its XML columns.
+    pub(crate) extractions: Vec<Extraction>,
     /// The columns that the source's events have had.
     pub(crate) source_columns: SourceColumns,
     plan: Result<Plan, Reject>,
@@ -94,6 +97,7 @@ const ATTACHMENTS: &str = "
 impl Targets {
     /// Reads the attachments and the columns of their tables as they are now.
     pub(crate) fn load(client: &mut SpiClient<'_>) -> Self {
+        let mut extractions = extractions::load(client);
         let rows = client.select(ATTACHMENTS, None, &[]);
         let load = rows.and_then(|rows| {
             let mut targets = Self { all: Vec::new(), by_source: HashMap::new() };
@@ -116,10 +120,13 @@ impl Targets {
                 let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
                 let source = SourceTable::new(text(2)?, text(3)?);
                 targets.by_source.insert(source.clone(), targets.all.len());
+                let attachment_id = row.get(1)?.unwrap_or_default();
+                let extractions = extractions.remove(&attachment_id).unwrap_or_default();
                 targets.all.push(Target {
-                    attachment_id: row.get(1)?.unwrap_or_default(),
+                    attachment_id,
                     owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
-                    plan: make_plan(&settings, table_columns),
+                    plan: make_plan(&settings, table_columns, &extractions),
+                    extractions,
                     name: settings.name,
                     source,
                     source_columns: known_columns(row.get::<JsonB>(14)?),
@@ -159,7 +166,11 @@ struct Settings {
     dropped: Vec<String>,
 }
 
-fn make_plan(settings: &Settings, table_columns: Vec<(String, String)>) -> Result<Plan, Reject> {
+fn make_plan(
+    settings: &Settings,
+    table_columns: Vec<(String, String)>,
+    extractions: &[Extraction],
+) -> Result<Plan, Reject> {
     let refuse = |message: String| Reject::whole(ErrorType::ProcessingError, message);
     if table_columns.is_empty() {
         let reject = refuse(format!("the target table {} does not exist", settings.name));
@@ -177,5 +188,6 @@ fn make_plan(settings: &Settings, table_columns: Vec<(String, String)>) -> Resul
         })
         .collect::<Result<Vec<_>, Reject>>()?;
     Plan::new(columns, &settings.key, settings.on_unknown, settings.on_delete, &settings.dropped)
+        .map(|plan| plan.with_documents(extractions.iter().map(|extraction| extraction.xml_column.as_str())))
         .map_err(|error| refuse(format!("target {}: {error}", settings.name)))
 }

@@ -5,6 +5,7 @@ mod dead_letters;
 mod drift;
 mod rights;
 mod rows;
+mod xml;
 
 use pgrx::prelude::*;
 
