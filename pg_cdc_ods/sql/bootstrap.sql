@@ -78,16 +78,20 @@ create table cdc.attachments (
     source_table text not null,
     target_schema text not null,
     target_table text not null,
-    key text[] not null check (cardinality(key) > 0),
-    on_unknown text not null check (on_unknown in ('overflow', 'reject')),
+    key text[] not null check (cardinality(key) > 0 or creates_target),
+    on_unknown text not null check (on_unknown in ('overflow', 'alter', 'reject')),
     on_delete text not null check (on_delete in ('delete', 'soft', 'ignore')),
     columns jsonb not null check (jsonb_typeof(columns) = 'object'),
     dropped text[] not null,
     owner regrole not null,
+    creates_target boolean not null default false,
+    truncated_at bytea,
     unique (source_schema, source_table)
 );
 comment on table cdc.attachments is 'Which source table feeds which target table; made by cdc.attach().';
 comment on column cdc.attachments.owner is 'The role that attached the source: rows are written with its rights.';
+comment on column cdc.attachments.creates_target is 'The target did not exist yet: the first events create it.';
+comment on column cdc.attachments.truncated_at is 'The position of the newest truncate: older events come too late.';
 select pg_catalog.pg_extension_config_dump('cdc.attachments', '');
 select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.attachments', 'attachment_id'), '');
 
@@ -197,6 +201,7 @@ create table cdc.dlq (
     payload bytea,
     payload_json jsonb,
     headers jsonb,
+    message_id text,
     retry_count integer not null default 0,
     first_failure_at timestamptz not null default now(),
     last_failure_at timestamptz not null default now(),

@@ -10,12 +10,13 @@ use crate::sql_error::{raise, spi_failed};
 
 const SAVE: &str = "
     insert into cdc.attachments as a (source_schema, source_table, target_schema, target_table, key, on_unknown,
-                                      on_delete, columns, dropped, owner)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select oid from pg_catalog.pg_roles where rolname = current_user))
+                                      on_delete, columns, dropped, creates_target, owner)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+            (select oid from pg_catalog.pg_roles where rolname = current_user))
     on conflict (source_schema, source_table) do update
        set target_schema = excluded.target_schema, target_table = excluded.target_table, key = excluded.key,
            on_unknown = excluded.on_unknown, on_delete = excluded.on_delete, columns = excluded.columns,
-           dropped = excluded.dropped, owner = excluded.owner
+           dropped = excluded.dropped, creates_target = excluded.creates_target, owner = excluded.owner
     returning attachment_id";
 
 #[pg_extern]
@@ -31,29 +32,72 @@ fn attach(
     let Some(source) = SourceTable::parse(source) else {
         invalid("source", source, "Write SCHEMA.TABLE, or *.TABLE for that table in any schema.")
     };
-    one_of("on_unknown", on_unknown, &["overflow", "reject"]);
+    one_of("on_unknown", on_unknown, &["overflow", "alter", "reject"]);
     one_of("on_delete", on_delete, &["delete", "soft", "ignore"]);
     let columns = columns.unwrap_or_else(|| JsonB(serde_json::json!({})));
     Spi::connect_mut(|client| {
-        let table = Table::find(client, "target", target);
-        table.check_rights(client);
-        table.check_rules(&columns.0);
-        let key = table.key(client, key);
-        table.add_bookkeeping(client);
+        let table = Table::try_find(client, target);
+        let creates_target = table.is_none();
+        let (schema, name, key) = match table {
+            Some(table) => {
+                table.check_rights(client);
+                table.check_rules(&columns.0);
+                let key = table.key(client, key);
+                table.add_bookkeeping(client);
+                (table.schema, table.name, key)
+            }
+            None => to_be_created(client, target, key, &columns.0),
+        };
         let args = [
             source.schema.into(),
             source.table.into(),
-            table.schema.into(),
-            table.name.into(),
+            schema.into(),
+            name.into(),
             key.into(),
             on_unknown.into(),
             on_delete.into(),
             columns.into(),
             dropped.unwrap_or_default().into(),
+            creates_target.into(),
         ];
         let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
         saved.unwrap_or_else(|error| spi_failed("cannot write cdc.attachments", &error)).unwrap_or_default()
     })
+}
+
+/// The schema, name and key of a target that its first events will create. The key may be left to them.
+fn to_be_created(
+    client: &mut SpiClient<'_>,
+    target: &str,
+    key: Option<Vec<String>>,
+    columns: &serde_json::Value,
+) -> (String, String, Vec<String>) {
+    if columns.as_object().is_none_or(|rules| !rules.is_empty()) {
+        invalid("columns", target, "There is no such table yet. Rules need one: create it first.")
+    }
+    let (schema, name) = Table::parse(client, target);
+    let may_create = client
+        .select(
+            "select has_schema_privilege(oid, 'create') from pg_namespace where nspname = $1",
+            Some(1),
+            &[schema.as_str().into()],
+        )
+        .and_then(|rows| if rows.is_empty() { Ok(None) } else { rows.first().get_one::<bool>() });
+    match may_create {
+        Ok(Some(true)) => (schema, name, key.unwrap_or_default()),
+        Ok(Some(false)) => raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "argument \"target\": there is no table {target}, and you may not create one in schema {schema}"
+            ),
+            format!(
+                "Create the table first, or get the right: grant create on schema {}.",
+                quote_identifier(&schema)
+            ),
+        ),
+        Ok(None) => invalid("target", target, "There is no such schema."),
+        Err(error) => spi_failed("cannot read the catalog", &error),
+    }
 }
 
 #[pg_extern]
@@ -161,15 +205,15 @@ impl Table {
         find.unwrap_or_else(|error| spi_failed("cannot read the catalog", &error))
     }
 
-    /// The name of a table that does not exist yet, with its schema, quoted as needed.
-    pub(crate) fn quote(client: &mut SpiClient<'_>, name: &str) -> String {
+    /// The schema and name of a table that does not exist yet.
+    pub(crate) fn parse(client: &mut SpiClient<'_>, name: &str) -> (String, String) {
         let parts = client
             .select("select parse_ident($1)", Some(1), &[qualified(name).into()])
             .and_then(|row| row.first().get_one::<Vec<String>>());
-        match parts {
-            Ok(Some(parts)) => parts.iter().map(quote_identifier).collect::<Vec<_>>().join("."),
-            Ok(None) => qualified(name),
-            Err(error) => spi_failed("cannot read a name", &error),
+        match parts.map(Option::unwrap_or_default).as_deref() {
+            Ok([schema, name]) => (schema.clone(), name.clone()),
+            Ok(_) => invalid("target", name, "Write SCHEMA.TABLE."),
+            Err(error) => spi_failed("cannot read a name", error),
         }
     }
 

@@ -72,7 +72,7 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
 }
 
 const READ: &str = "
-    select id, seq, stream, original_topic, payload, headers, first_failure_at
+    select id, seq, stream, original_topic, payload, headers, first_failure_at, message_id
       from cdc.dlq where id = any ($1) and status <> 'resolved' order by id for update";
 
 /// The letters as the messages they were, with their ids.
@@ -89,6 +89,7 @@ fn read(client: &mut SpiClient<'_>, ids: &[i64]) -> (Vec<i64>, Vec<Message>) {
                 headers: row.get(6)?,
                 received_at: row.get(7)?.unwrap_or_else(inbox::now),
                 sent_at: None,
+                message_id: row.get(8)?,
             });
         }
         Ok((ids, messages))

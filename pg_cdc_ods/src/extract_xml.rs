@@ -3,7 +3,7 @@
 use cdc_core::{SourceTable, XmlMapping};
 use pgrx::JsonB;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiClient, quote_identifier};
+use pgrx::spi::{SpiClient, quote_identifier, quote_qualified_identifier};
 use serde_json::json;
 
 use crate::apply::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
@@ -146,7 +146,8 @@ impl Parent {
         columns: &[String],
         is_nested: bool,
     ) -> String {
-        let quoted = Table::quote(client, name);
+        let (schema, table) = Table::parse(client, name);
+        let quoted = quote_qualified_identifier(schema, table);
         let key: Vec<String> = self.key.iter().map(quote_identifier).collect();
         let mut definitions: Vec<String> = self.table.definitions(client, &self.key);
         definitions.push(format!("{LINE_NO} integer"));

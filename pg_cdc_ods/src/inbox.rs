@@ -21,9 +21,23 @@ pub(crate) struct Message {
     pub(crate) stream: String,
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
+    pub(crate) message_id: Option<String>,
     pub(crate) headers: Option<JsonB>,
     pub(crate) received_at: TimestampWithTimeZone,
     pub(crate) sent_at: Option<TimestampWithTimeZone>,
+}
+
+impl Message {
+    /// The message as decoding takes it.
+    pub(crate) fn to_decode(&self) -> cdc_core::Message<'_> {
+        cdc_core::Message {
+            topic: &self.topic,
+            payload: &self.payload,
+            headers: self.headers.as_ref().and_then(|headers| headers.0.as_object()),
+            message_id: self.message_id.as_deref(),
+            arrival: self.seq.unsigned_abs(),
+        }
+    }
 }
 
 /// A batch of messages, and whether more are waiting behind it.
@@ -116,7 +130,8 @@ const BEGIN_TICK: &str = "
      where p.tick is null";
 
 const READ_TICK: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
+           i.message_id
       from cdc.inbox_progress p
      cross join lateral (
         select w.* from cdc.inbox w
@@ -130,7 +145,8 @@ const READ_TICK: &str = "
 
 /// The same for transactions that had not ended when the tick before began: few, and older than the others.
 const READ_TICK_LATE: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at
+    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
+           i.message_id
       from cdc.inbox_progress p
      cross join lateral (
         select w.* from cdc.inbox w
@@ -142,7 +158,8 @@ const READ_TICK_LATE: &str = "
          limit $1) i";
 
 const READ_OWN: &str = "
-    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at, w.sent_at
+    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at, w.sent_at,
+           w.message_id
       from cdc.inbox w, cdc.inbox_progress p
      where w.xact_id = pg_current_xact_id()
        and (p.own_xact is distinct from w.xact_id or w.seq > p.own_seq)
@@ -207,6 +224,7 @@ fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Opt
                 headers: row.get(6)?,
                 received_at: row.get(7)?.unwrap_or_else(now),
                 sent_at: row.get(8)?,
+                message_id: row.get(9)?,
             });
             if bytes >= batch_bytes {
                 break;

@@ -1,6 +1,8 @@
 //! The settings `pg_cdc_ods.*`.
 
-use cdc_core::XmlLimits;
+use std::ffi::CString;
+
+use cdc_core::{BareRows, DecodeSettings, XmlLimits};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 /// Messages applied in one transaction.
@@ -9,6 +11,16 @@ pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// Longest payload that is decoded, in kB.
 pub(crate) static MAX_MESSAGE_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
+/// Whether rows that nothing marks as changes are read by their topics.
+static BARE_ROWS: GucSetting<bool> = GucSetting::<bool>::new(false);
+/// The role in whose name sources attach themselves; empty: they do not.
+pub(crate) static AUTO_ATTACH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+/// The schema for the targets of sources that attach themselves.
+pub(crate) static AUTO_ATTACH_SCHEMA: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"public"));
+/// The key columns of sources that attach themselves and whose messages have no key.
+pub(crate) static AUTO_ATTACH_KEY: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"id, {table}_id"));
 /// Limits of XML documents; see [`xml_limits`].
 static XML_MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(XmlLimits::DEFAULT_DEPTH as i32);
 static XML_MAX_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new((XmlLimits::DEFAULT_BYTES / 1024) as i32);
@@ -84,8 +96,53 @@ pub(crate) fn init() {
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
+    source_settings();
     maintenance_settings();
     xml_settings();
+}
+
+/// The settings of what is done with sources that nobody configured.
+fn source_settings() {
+    GucRegistry::define_bool_guc(
+        c"pg_cdc_ods.bare_rows",
+        c"Whether a body that is a plain row is read as a change, by its topic.",
+        c"The topic then ends in schema, table and operation. Else such a message is a dead letter.",
+        &BARE_ROWS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_cdc_ods.auto_attach",
+        c"The role in whose name sources without a target attach themselves; empty: they do not.",
+        c"Their targets are created from their first events. Else these are dead letters of type UNKNOWN_SOURCE.",
+        &AUTO_ATTACH,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_cdc_ods.auto_attach_schema",
+        c"The schema of the targets of sources that attach themselves.",
+        c"A target has the name of its source table, in lower case.",
+        &AUTO_ATTACH_SCHEMA,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_cdc_ods.auto_attach_key",
+        c"Columns that may be the key of a source that attaches itself, if its messages have no key.",
+        c"A list; the first column that an event has is taken. {table} stands for the table's name.",
+        &AUTO_ATTACH_KEY,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// How messages are read.
+pub(crate) fn decoding() -> DecodeSettings {
+    DecodeSettings {
+        payload_bytes_max: usize::try_from(MAX_MESSAGE_KB.get()).unwrap_or_default() * 1024,
+        bare_rows: if BARE_ROWS.get() { BareRows::ByTopic } else { BareRows::Refuse },
+    }
 }
 
 /// How much of an XML document is read before it is refused.

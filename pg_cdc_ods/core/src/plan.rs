@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::envelope::{Event, EventKey, Operation};
+use crate::infer::{Widening, widen};
 use crate::reject::{ErrorType, Reject};
 use crate::row::{Field, Row};
 use crate::{ColumnRule, ColumnType, Position, Value, ValueError, json};
@@ -14,6 +15,9 @@ use crate::{ColumnRule, ColumnType, Position, Value, ValueError, json};
 pub enum OnUnknown {
     /// They are kept in `extra_fields`.
     Overflow,
+    /// A column is added to the target for them. Whoever applies the plan does that; what has no column yet is kept in
+    /// `extra_fields`.
+    Alter,
     /// The event is a dead letter.
     Reject,
 }
@@ -194,6 +198,33 @@ impl Plan {
     /// The key, as indexes into [`Plan::columns`].
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+
+    /// What a delete does to the target's row.
+    pub fn on_delete(&self) -> OnDelete {
+        self.on_delete
+    }
+
+    /// What becomes of columns that have no place in the target.
+    pub fn on_unknown(&self) -> OnUnknown {
+        self.on_unknown
+    }
+
+    /// The columns of the target that cannot hold what an event sends, with the types that could. Only columns that
+    /// take one source column as it is.
+    pub fn widenings(&self, event: &Event<'_>) -> Vec<(&str, ColumnType)> {
+        let Some(row) = &event.after else { return Vec::new() };
+        let sent = self.sent(row);
+        let stored = &self.columns[..self.first_document];
+        let widening = |column: &'_ TargetColumn| {
+            let ColumnRule::Column(source) = &column.rule else { return None };
+            let slot = self.slots.get(&source.to_lowercase())?;
+            match widen(&column.column_type, sent.fields[slot.index]?) {
+                Widening::Becomes(wider) => Some(wider),
+                Widening::Fits | Widening::Impossible(_) => None,
+            }
+        };
+        stored.iter().filter_map(|column| Some((column.name.as_str(), widening(column)?))).collect()
     }
 
     /// Whether a source column has a place: a column of the target is made from it, or it is dropped on purpose.

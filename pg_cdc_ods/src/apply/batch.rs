@@ -1,17 +1,20 @@
 //! From a batch of messages to written rows: decode and plan each, fold them by key, write them table by table.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use cdc_core::{Decoded, ErrorType, Fold, Reject, RowChange, decode};
+use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, Position, Reject, RowChange};
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
 use super::Counts;
+use super::auto_attach::attach_themselves;
 use super::dead_letters::Rejected;
+use super::evolve;
 use super::guard::as_user;
 use super::round;
 use super::schema_history;
 use super::targets::Targets;
+use super::truncate;
 use crate::inbox::Message;
 use crate::settings;
 use crate::sql_error::spi_failed;
@@ -22,28 +25,112 @@ use crate::sql_error::spi_failed;
 /// The caller holds the progress lock, and keeps what was rejected.
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> (Counts, Vec<Rejected>) {
     fire_constraints_at_once(client);
+    let (events, mut rejected) = decode(messages);
     let mut targets = Targets::load(client);
-    let mut rejected = Vec::new();
-    let mut folds: HashMap<usize, Fold<'_>> = HashMap::new();
-    let mut planned = 0;
-    for (place, message) in messages.iter().enumerate() {
-        match plan_message(&mut targets, message, place) {
-            Ok(Some((target, changes))) => {
-                planned += changes.len() as i64;
-                let fold = folds.entry(target).or_default();
-                changes.into_iter().for_each(|change| fold.push(change));
-            }
-            Ok(None) => (),
-            Err(reject) => rejected.push(Rejected { message: place, source_pos: None, reject }),
+    attach_themselves(client, &mut targets, &events);
+    if evolve::add_what_is_missing(&targets, &events) {
+        targets = Targets::load(client);
+    }
+    for (place, event) in &events {
+        if let Some(index) = targets.find(&event.source) {
+            targets[index].observe(event, *place);
         }
     }
     schema_history::record(client, &mut targets, messages);
-    let mut folds: Vec<_> = folds.into_iter().collect();
-    // Always in the same order, so that two sessions lock tables in the same order.
-    folds.sort_unstable_by_key(|(target, _)| *target);
-    let mut counts = Counts { events: messages.len() as i64, ..Counts::default() };
+    let mut planned = plan(&targets, &events);
+    let misfits = planned.misfits.iter().map(|(index, at)| (*index, &events[*at].1));
+    if evolve::widen_columns(&targets, misfits) {
+        targets = Targets::load(client);
+        planned = plan(&targets, &events);
+    }
+    rejected.append(&mut planned.rejected);
+    let counts = Counts { events: messages.len() as i64, ..Counts::default() };
+    let counts = write(client, &mut targets, planned, counts, &mut rejected);
+    (counts, rejected)
+}
+
+/// The change events of messages, each with the place of its message, and the messages that could not be read.
+fn decode(messages: &[Message]) -> (Vec<(usize, Event<'_>)>, Vec<Rejected>) {
+    let mut decoder = Decoder::new(settings::decoding());
+    let (mut events, mut rejected) = (Vec::with_capacity(messages.len()), Vec::new());
+    for (place, message) in messages.iter().enumerate() {
+        match decoder.decode(&message.to_decode()) {
+            Ok(Decoded::Change(event)) => events.push((place, event)),
+            Ok(Decoded::Control(_)) => (),
+            Err(reject) => rejected.push(Rejected { message: place, source_pos: None, reject }),
+        }
+    }
+    (events, rejected)
+}
+
+/// What the events of a batch come to.
+#[derive(Default)]
+struct Planned<'a> {
+    /// The changes of each target.
+    folds: BTreeMap<usize, Fold<'a>>,
+    /// The newest truncate of each target.
+    truncates: BTreeMap<usize, Position>,
+    /// The number of changes before they were folded.
+    changes: i64,
+    rejected: Vec<Rejected>,
+    /// Events with values that do not fit: their targets, and their places in the list of events.
+    misfits: Vec<(usize, usize)>,
+}
+
+fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
+    let mut planned = Planned::default();
+    for (at, (message, event)) in events.iter().enumerate() {
+        let changes = plan_event(targets, event, *message);
+        let reject = match changes {
+            Ok((index, changes)) => {
+                if event.op == Operation::Truncate {
+                    let newest = planned.truncates.entry(index).or_insert_with(|| event.position.clone());
+                    *newest = event.position.clone().max(newest.clone());
+                }
+                planned.changes += changes.len() as i64;
+                let fold = planned.folds.entry(index).or_default();
+                changes.into_iter().for_each(|change| fold.push(change));
+                continue;
+            }
+            Err(reject) => reject,
+        };
+        if reject.error_type == ErrorType::SchemaMismatch {
+            planned.misfits.extend(targets.find(&event.source).map(|index| (index, at)));
+        }
+        let source_pos = Some(event.position.as_bytes().to_vec());
+        planned.rejected.push(Rejected { message: *message, source_pos, reject });
+    }
+    planned
+}
+
+fn plan_event<'a>(
+    targets: &Targets,
+    event: &Event<'a>,
+    message: usize,
+) -> Result<(usize, Vec<RowChange<'a>>), Reject> {
+    let Some(index) = targets.find(&event.source) else {
+        let text = format!("no target is attached to the source table {}", event.source);
+        return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
+    };
+    Ok((index, targets[index].plan()?.changes(event, message)?))
+}
+
+/// Writes what was planned, target by target.
+fn write(
+    client: &mut SpiClient<'_>,
+    targets: &mut Targets,
+    planned: Planned<'_>,
+    mut counts: Counts,
+    rejected: &mut Vec<Rejected>,
+) -> Counts {
+    for (index, position) in planned.truncates {
+        counts.deleted += truncate::apply(client, &targets[index], &position);
+        let target = &mut targets[index];
+        target.truncated_at = target.truncated_at.take().max(Some(position));
+    }
     let mut applied = 0;
-    for (index, fold) in folds {
+    // Always in the same order, so that two sessions lock tables in the same order.
+    for (index, fold) in planned.folds {
         for round in fold.into_rounds() {
             let outcome = round::apply_round(client, &targets[index], round);
             applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
@@ -56,42 +143,9 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
     // An update that moves its row makes two changes, and both may be refused.
     rejected.sort_by_key(|rejected| rejected.message);
     rejected.dedup_by_key(|rejected| rejected.message);
-    counts.stale = planned - applied;
+    counts.stale = planned.changes - applied;
     counts.dead_lettered = rejected.len() as i64;
-    (counts, rejected)
-}
-
-type Planned<'a> = Option<(usize, Vec<RowChange<'a>>)>;
-
-/// From a message to its target and row changes; `None` for messages that change nothing by their nature.
-fn plan_message<'a>(
-    targets: &mut Targets,
-    message: &'a Message,
-    place: usize,
-) -> Result<Planned<'a>, Reject> {
-    check_size(&message.payload)?;
-    let seq = message.seq.unsigned_abs();
-    let event = match decode(&message.topic, &message.payload, seq)? {
-        Decoded::Change(event) => event,
-        Decoded::Control(_) => return Ok(None),
-    };
-    let Some(index) = targets.find(&event.source) else {
-        let text = format!("no target is attached to the source table {}", event.source);
-        return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
-    };
-    let target = &mut targets[index];
-    target.observe(&event, place);
-    let changes = target.plan()?.changes(&event, place)?;
-    Ok(Some((index, changes)))
-}
-
-fn check_size(payload: &[u8]) -> Result<(), Reject> {
-    let limit = usize::try_from(settings::MAX_MESSAGE_KB.get()).unwrap_or_default() * 1024;
-    if payload.len() <= limit {
-        return Ok(());
-    }
-    let text = format!("the payload has {} bytes; pg_cdc_ods.max_message_size allows {limit}", payload.len());
-    Err(Reject::whole(ErrorType::TooLarge, text))
+    counts
 }
 
 /// Makes deferrable constraints and constraint triggers of the targets fire with their statement, for the rest of the

@@ -122,3 +122,15 @@ pub(super) fn remove_orphans(target: &Target, table: &ChildTable, plan: &Plan, d
     );
     execute(&sql, &list.datums);
 }
+
+/// Removes all rows whose keys have no row in the target any more.
+pub(super) fn remove_all_orphans(target: &Target, table: &ChildTable, plan: &Plan) {
+    let conditions: Vec<_> = key_names(plan).iter().map(|name| format!("p.{name} = t.{name}")).collect();
+    let sql = format!(
+        "delete from {} as t where not exists (select from {} as p where {})",
+        table.name,
+        target.name,
+        conditions.join(" and "),
+    );
+    execute(&sql, &[]);
+}

@@ -19,15 +19,15 @@ pub(crate) struct Rejected {
 
 const WRITE: &str = "
     insert into cdc.dlq (original_topic, stream, seq, source_pos, error_type, error_message, error_detail, payload,
-                         payload_json, headers, status, retry_at)
+                         payload_json, headers, message_id, status, retry_at)
     select e.topic, e.stream, e.seq, e.source_pos, e.error_type, e.error_message, nullif(e.error_detail, ''),
-           e.payload, e.payload_json::jsonb, e.headers::jsonb,
+           e.payload, e.payload_json::jsonb, e.headers::jsonb, e.message_id,
            case when e.may_heal then 'retrying' else 'pending' end,
            case when e.may_heal then clock_timestamp() + $12 * interval '1 second' end
       from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::bytea[],
-                  $9::text[], $10::text[], $11::boolean[])
+                  $9::text[], $10::text[], $11::boolean[], $13::text[])
            as e(topic, stream, seq, source_pos, error_type, error_message, error_detail, payload, payload_json,
-                headers, may_heal)";
+                headers, may_heal, message_id)";
 
 /// Writes the messages of a batch that were rejected.
 pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: &[Rejected]) {
@@ -58,6 +58,7 @@ pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: 
         )
         .datum,
         settings::DLQ_RETRY_DELAY_S.get().into(),
+        texts(&|message, _| message.message_id.clone()),
     ];
     if let Err(error) = client.update(WRITE, None, &args) {
         spi_failed("cannot write cdc.dlq", &error);

@@ -187,6 +187,15 @@ fn typed_row(child: &ChildTable, row: XmlRow) -> Result<ChildRow, String> {
     Ok(ChildRow { line_no: row.line_no, parent_line_no: row.parent_line_no, values })
 }
 
+/// Removes all child rows that have no row in the target any more.
+pub(super) fn remove_all_orphans(target: &Target, plan: &Plan) {
+    for extraction in &target.extractions {
+        for table in extraction.children().unwrap_or_default() {
+            as_user(extraction.owner, || children::remove_all_orphans(target, table, plan));
+        }
+    }
+}
+
 /// Removes the child rows of keys that have no row in the target any more.
 pub(super) fn remove_orphans(target: &Target, plan: &Plan, deletes: &[&RowChange<'_>]) {
     for extraction in &target.extractions {

@@ -5,11 +5,13 @@
 //! ```
 
 mod arrays;
+mod auto_attach;
 mod batch;
 mod children;
 mod column_list;
 mod dead_letters;
 mod documents;
+mod evolve;
 mod extractions;
 mod guard;
 mod progress;
@@ -18,6 +20,7 @@ mod row_memory;
 mod schema_history;
 mod statements;
 mod targets;
+mod truncate;
 
 use std::time::{Duration, Instant};
 

@@ -44,7 +44,8 @@ pub(super) fn apply_round(
     let mut writer = Writer { client, target, plan, outcome };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
-        deleted.is_none_or(|position| change.position > *position)
+        let gone = deleted.max(target.truncated_at.as_ref());
+        gone.is_none_or(|position| change.position > *position)
     };
     let has_columns =
         |change: &RowChange<'_>| memory.get(&change.key_bytes).is_some_and(|memory| memory.columns.is_some());

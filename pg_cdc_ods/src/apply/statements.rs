@@ -21,7 +21,7 @@ pub(super) fn upsert(
 ) -> i64 {
     let mut list = ColumnList::default();
     list.push_cells(plan, mask, changes);
-    push_bookkeeping(&mut list, changes, overflow);
+    push_bookkeeping(&mut list, changes);
     let key = key_names(plan);
     let assignments: Vec<String> = list
         .targets
@@ -29,7 +29,8 @@ pub(super) fn upsert(
         .filter(|name| !key.contains(name))
         .map(|name| match name.as_str() {
             "extra_fields" if *overflow == OverflowMerge::Add => {
-                "extra_fields = coalesce(t.extra_fields, '{}') || coalesce(excluded.extra_fields, '{}')"
+                "extra_fields = coalesce(t.extra_fields || excluded.extra_fields, t.extra_fields, \
+                 excluded.extra_fields)"
                     .to_owned()
             }
             name => format!("{name} = excluded.{name}"),
@@ -80,7 +81,7 @@ pub(super) fn fill(
         }
         OverflowMerge::Add | OverflowMerge::Replace => "t.extra_fields".to_owned(),
     };
-    list.push("extra_fields", "jsonb", extra_fields(changes, false));
+    list.push("extra_fields", "jsonb", extra_fields(changes));
     let sent = list.expressions.last().map(String::as_str).unwrap_or_default();
     assignments.push(format!(
         "extra_fields = nullif(coalesce({stored}, '{{}}') || coalesce({sent}, '{{}}'), '{{}}')"
@@ -110,6 +111,22 @@ pub(super) fn delete(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -
         list.expressions[list.expressions.len() - 1],
     );
     execute(&sql, &list.datums)
+}
+
+/// Removes all rows that are older than a position. Returns the rows removed.
+pub(super) fn delete_older(target: &Target, position: &Position) -> i64 {
+    let sql = format!("delete from {} where source_pos is null or source_pos < $1", target.name);
+    execute(&sql, &[position.as_bytes().to_vec().into()])
+}
+
+/// Marks all rows that are older than a position as truncated. Returns the rows marked.
+pub(super) fn mark_older(target: &Target, position: &Position) -> i64 {
+    let sql = format!(
+        "update {} set source_op = 't', source_pos = $1, processed_at = clock_timestamp() \
+         where source_pos is null or source_pos < $1",
+        target.name
+    );
+    execute(&sql, &[position.as_bytes().to_vec().into()])
 }
 
 /// The positions of the rows that changes concern, in the order of the changes; `None` where there is no row.
@@ -145,8 +162,8 @@ pub(super) fn key_names(plan: &Plan) -> Vec<String> {
     plan.key().iter().map(|index| quote_identifier(&plan.columns()[*index].name)).collect()
 }
 
-fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>], overflow: &OverflowMerge) {
-    list.push("extra_fields", "jsonb", extra_fields(changes, *overflow == OverflowMerge::Replace));
+fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>]) {
+    list.push("extra_fields", "jsonb", extra_fields(changes));
     let ops = changes.iter().map(|change| Some(change.op.as_str()));
     list.push("source_op", "text", arrays::parameter("text", ops.collect()));
     let times = changes.iter().map(|change| change.source_ts.map(|micros| micros - PG_EPOCH_UNIX_MICROS));
@@ -154,10 +171,10 @@ fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>], overflow:
     list.push("source_pos", "bytea", positions(changes));
 }
 
-/// The overflow of each change; NULL for one that adds nothing to what is stored.
-fn extra_fields(changes: &[&RowChange<'_>], keep_empty: bool) -> ArrayParameter {
+/// The overflow of each change; NULL for one that has none.
+fn extra_fields(changes: &[&RowChange<'_>]) -> ArrayParameter {
     let objects = changes.iter().map(|change| match &change.kind {
-        ChangeKind::Upsert { overflow, .. } if keep_empty || !overflow.is_empty() => Some(object(overflow)),
+        ChangeKind::Upsert { overflow, .. } if !overflow.is_empty() => Some(object(overflow)),
         _ => None,
     });
     arrays::parameter("text", objects.collect())

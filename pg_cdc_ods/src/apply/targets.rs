@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut};
 
 use cdc_core::{
     ColumnRule, ColumnType, Completeness, ErrorType, Event, Kinds, OnDelete, OnUnknown, Operation, Plan,
-    Reject, SourceColumns, SourceTable, TargetColumn,
+    Position, Reject, SourceColumns, SourceTable, TargetColumn,
 };
 use pgrx::spi::{SpiClient, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
@@ -36,10 +36,20 @@ pub(crate) struct Target {
     pub(crate) extractions: Vec<Extraction>,
     /// The columns that the source's events have had.
     pub(crate) source_columns: SourceColumns,
+    /// The position of the newest truncate: what is older is gone.
+    pub(crate) truncated_at: Option<Position>,
+    /// The key of a target that is yet to be created; empty if it comes from the first events.
+    to_create: Option<Vec<String>>,
     plan: Result<Plan, Reject>,
 }
 
 impl Target {
+    /// The key of a target that is to be created from its first events, as far as it is known; `None` for one that
+    /// exists, or that somebody else has to create.
+    pub(crate) fn to_create(&self) -> Option<&[String]> {
+        self.to_create.as_deref()
+    }
+
     /// The plan, or why there is none: the table is missing, or lacks its key columns.
     pub(crate) fn plan(&self) -> Result<&Plan, Reject> {
         self.plan.as_ref().map_err(Clone::clone)
@@ -79,7 +89,8 @@ impl Index<usize> for Targets {
 
 const ATTACHMENTS: &str = "
     select a.attachment_id, a.source_schema, a.source_table, a.target_schema, a.target_table, a.key, a.on_unknown,
-           a.on_delete, a.columns, a.dropped, a.owner::oid, t.names, t.types, s.columns
+           a.on_delete, a.columns, a.dropped, a.owner::oid, t.names, t.types, s.columns,
+           a.creates_target, a.truncated_at
       from cdc.attachments a
       left join lateral (
         select array_agg(c.attname::text order by c.attnum) as names,
@@ -108,7 +119,11 @@ impl Targets {
                 let settings = Settings {
                     name: quote_qualified_identifier(text(4)?, text(5)?),
                     key: list(6)?,
-                    on_unknown: if text(7)? == "reject" { OnUnknown::Reject } else { OnUnknown::Overflow },
+                    on_unknown: match text(7)?.as_str() {
+                        "reject" => OnUnknown::Reject,
+                        "alter" => OnUnknown::Alter,
+                        _ => OnUnknown::Overflow,
+                    },
                     on_delete: match text(8)?.as_str() {
                         "soft" => OnDelete::Soft,
                         "ignore" => OnDelete::Ignore,
@@ -116,18 +131,23 @@ impl Targets {
                     },
                     columns,
                     dropped: list(10)?,
+                    creates_target: row.get(15)?.unwrap_or_default(),
                 };
                 let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
                 let source = SourceTable::new(text(2)?, text(3)?);
                 targets.by_source.insert(source.clone(), targets.all.len());
                 let attachment_id = row.get(1)?.unwrap_or_default();
                 let extractions = extractions.remove(&attachment_id).unwrap_or_default();
+                let is_missing = table_columns.is_empty();
+                let to_create = (is_missing && settings.creates_target).then(|| settings.key.clone());
                 targets.all.push(Target {
                     attachment_id,
                     owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
                     plan: make_plan(&settings, table_columns, &extractions),
                     extractions,
                     name: settings.name,
+                    truncated_at: row.get::<Vec<u8>>(16)?.map(|bytes| Position::from_bytes(&bytes)),
+                    to_create,
                     source,
                     source_columns: known_columns(row.get::<JsonB>(14)?),
                 });
@@ -164,6 +184,7 @@ struct Settings {
     on_delete: OnDelete,
     columns: serde_json::Value,
     dropped: Vec<String>,
+    creates_target: bool,
 }
 
 fn make_plan(
@@ -172,6 +193,10 @@ fn make_plan(
     extractions: &[Extraction],
 ) -> Result<Plan, Reject> {
     let refuse = |message: String| Reject::whole(ErrorType::ProcessingError, message);
+    if table_columns.is_empty() && settings.creates_target {
+        let text = "cannot be created yet: the events' messages have no key, or no value in a key column";
+        return Err(refuse(format!("the target table {} {text}", settings.name)).that_may_heal());
+    }
     if table_columns.is_empty() {
         let reject = refuse(format!("the target table {} does not exist", settings.name));
         return Err(reject.that_may_heal());

@@ -6,7 +6,7 @@
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
+    use crate::server_tests::{ORDERS, alone, apply, ingest, one, order, preset};
 
     fn letters() -> Option<String> {
         one(
@@ -47,6 +47,7 @@ mod tests {
 
     #[pg_test]
     fn what_time_may_heal_is_tried_again_by_itself_and_not_for_ever() {
+        alone();
         Spi::run("create table parent (id bigint primary key)").unwrap();
         Spi::run("create table t (id bigint primary key references parent)").unwrap();
         Spi::run(r#"select cdc.attach('SALES.ORDERS', 'public.t', columns => '{"id": "ORDER_ID"}')"#)
@@ -84,6 +85,7 @@ mod tests {
 
     #[pg_test(error = "invalid value for argument \"filter\": column \"nonsense\" does not exist")]
     fn a_filter_that_is_no_condition_says_so() {
+        alone();
         Spi::run("select cdc.dlq_replay('nonsense = 1')").unwrap();
     }
 }

@@ -31,6 +31,12 @@ pub(crate) fn apply() -> i64 {
     one("select events from cdc.apply()").unwrap()
 }
 
+/// Keeps other tests out, which use the same names, until the transaction of this one ends.
+pub(crate) fn alone() {
+    Spi::run("select pg_advisory_xact_lock(1)").unwrap();
+}
+
 pub(crate) fn preset() {
+    alone();
     Spi::run("select cdc.install_preset('ecommerce')").unwrap();
 }

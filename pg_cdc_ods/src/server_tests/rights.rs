@@ -6,10 +6,11 @@
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
+    use crate::server_tests::{ORDERS, alone, apply, ingest, one, order, preset};
 
     #[pg_test]
     fn a_writer_ingests_and_reads_nothing() {
+        alone();
         Spi::run("create role bridge in role cdc_writer; set role bridge").unwrap();
         ingest(ORDERS, "{}");
         assert_eq!(one::<bool>("select has_table_privilege('cdc.inbox', 'select')"), Some(false));
@@ -19,6 +20,7 @@ mod tests {
 
     #[pg_test(error = "argument \"target\": you lack rights on public.t: update, delete")]
     fn a_target_that_the_caller_may_not_write_is_refused() {
+        alone();
         Spi::run("create table t (id bigint primary key); create role someone in role cdc_admin").unwrap();
         Spi::run("grant select, insert on t to someone; set role someone").unwrap();
         Spi::run("select cdc.attach('S.T', 'public.t')").unwrap();
@@ -26,6 +28,7 @@ mod tests {
 
     #[pg_test]
     fn deferred_triggers_fire_with_the_rights_of_the_owner_and_one_that_fails_is_its_rows_own() {
+        alone();
         Spi::run("create role someone in role cdc_admin; grant create on schema public to someone; set role someone")
             .unwrap();
         Spi::run(

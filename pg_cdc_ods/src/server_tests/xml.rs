@@ -6,7 +6,7 @@
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
+    use crate::server_tests::{ORDERS, alone, apply, ingest, one, order, preset};
 
     /// Applies a change of order 1; `document` is the raw JSON of its column.
     fn order_with(op: &str, scn: u64, status: &str, document: &str) {
@@ -73,6 +73,7 @@ mod tests {
 
     #[pg_test]
     fn x5_nested_rows_go_to_a_second_table() {
+        alone();
         Spi::run("create table o (order_id bigint primary key)").unwrap();
         Spi::run(
             r#"select cdc.attach('SALES.ORDERS', 'o');
@@ -158,6 +159,7 @@ mod tests {
 
     #[pg_test]
     fn an_event_fails_with_its_document_if_that_is_wanted() {
+        alone();
         Spi::run("create table o (order_id bigint primary key)").unwrap();
         Spi::run(
             r#"select cdc.attach('SALES.ORDERS', 'o');
