@@ -36,7 +36,8 @@ part_pgtest() {
 part_e2e() {
     "$root/scripts/build.sh" dev cdc-bridge smf-loopback || return
     local outcome=0
-    env -u SOLACE_TEST_HOST cargo test -p e2e || outcome=$?
+    # They wait more than they work.
+    env -u SOLACE_TEST_HOST RUST_TEST_THREADS=8 cargo test -p e2e || outcome=$?
     cargo test -p cdc-demo --test whole || outcome=$?
     return "$outcome"
 }
@@ -48,7 +49,7 @@ part_solace() {
         return "$skipped_status"
     fi
     "$root/scripts/build.sh" dev || return
-    cargo test -p e2e
+    RUST_TEST_THREADS=8 cargo test -p e2e --test pipeline
 }
 
 run_part() {

@@ -24,6 +24,10 @@ grant execute on function cdc.attach(text, text, text[], text, text, jsonb, text
 grant execute on function cdc.attach(text, regclass, text[], text, text, jsonb, text[]) to cdc_admin;
 grant execute on function cdc.extract_xml(text, text, text, text, jsonb, text, text), cdc.drop_xml(text, text) to cdc_admin;
 grant execute on function cdc.detach(text) to cdc_admin;
+grant execute on function cdc.promote_column(regclass, text, text, text), cdc.coerce(jsonb, text), cdc.lock_apply()
+    to cdc_admin;
+grant update on cdc.column_positions to cdc_admin;
+grant execute on function cdc.explain_event(text, text, jsonb) to cdc_admin;
 grant execute on function cdc.dlq_matching(text), cdc.dlq_replay(text), cdc.dlq_replay(bigint[]),
     cdc.dlq_discard(text), cdc.dlq_discard(bigint[]), cdc.maintain() to cdc_admin;
 grant execute on function cdc.stat_workers() to cdc_admin, cdc_reader;
@@ -37,6 +41,7 @@ alter function cdc.resume() security definer;
 alter function cdc.dlq_replay(bigint[]) security definer;
 alter function cdc.dlq_discard(bigint[]) security definer;
 alter function cdc.maintain() security definer;
+alter function cdc.lock_apply() security definer;
 
 comment on function cdc.ingest(text, text, jsonb) is 'Puts one message into the inbox by hand; returns its seq.';
 comment on function cdc.apply(integer) is 'Applies waiting messages now, in this session and transaction.';
@@ -49,6 +54,12 @@ comment on function cdc.dlq_replay(text) is
 comment on function cdc.dlq_replay(bigint[]) is 'Applies these dead letters once more, discarded ones too.';
 comment on function cdc.dlq_discard(text) is 'Gives up the unsettled dead letters that meet a condition on cdc.dlq.';
 comment on function cdc.dlq_discard(bigint[]) is 'Gives up these dead letters; returns how many.';
+comment on function cdc.promote_column(regclass, text, text, text) is
+    'Makes a field of extra_fields a column, moves the values there are, and lets later events fill it; returns rows moved.';
+comment on function cdc.coerce(jsonb, text) is 'A JSON value as text of a type, by the rules for values in events.';
+comment on function cdc.lock_apply() is 'Keeps everybody else from applying until the transaction ends.';
+comment on function cdc.explain_event(text, text, jsonb) is
+    'What an event would do: source, key, position, each column and where it would go, or the error. Changes nothing.';
 comment on function cdc.maintain() is
     'Tries dead letters again whose time has come, and clears away what is older than the retention settings.';
 comment on function cdc.attach(text, text, text[], text, text, jsonb, text[]) is

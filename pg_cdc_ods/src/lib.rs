@@ -5,10 +5,12 @@ use pgrx::prelude::*;
 mod apply;
 mod attach;
 mod dlq;
+mod explain;
 mod extract_xml;
 mod inbox;
 mod maintenance;
 mod preset;
+mod promote;
 mod settings;
 mod sql_error;
 mod subtransaction;
@@ -18,6 +20,11 @@ pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = ["bootstrap", attach::attach]);
+extension_sql_file!(
+    "../sql/promote.sql",
+    name = "promote",
+    requires = ["bootstrap", promote::coerce, promote::lock_apply]
+);
 extension_sql_file!(
     "../sql/dead_letters.sql",
     name = "dead_letters",

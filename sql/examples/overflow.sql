@@ -18,11 +18,5 @@ select order_id, extra_fields ->> 'GIFT' as gift
  order by order_id
  limit 10;
 
--- Events that are applied from here on fill the new column; what is there already is moved over.
-begin;
-alter table cdc_orders add column gift boolean;
-update cdc_orders
-   set gift = (extra_fields ->> 'GIFT')::boolean,
-       extra_fields = extra_fields - 'GIFT'
- where extra_fields ? 'GIFT';
-commit;
+-- The column, with what is there already moved over; events that come from here on fill it. All in one transaction.
+select cdc.promote_column('cdc_orders', 'GIFT', 'boolean') as rows_moved;

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use cdc_core::{
-    Cell, ChangeKind, ErrorType, OnMalformed, Plan, Position, Reject, RowChange, Value, XmlLimits, XmlRow,
+    Cell, ChangeKind, ColumnType, ErrorType, OnMalformed, Plan, Position, Reject, RowChange, Value,
+    XmlErrorKind, XmlLimits, XmlRow,
 };
 
 use super::children::{self, ChildRow};
@@ -154,6 +155,26 @@ impl Documents {
     }
 }
 
+/// Tells of each document of a change how many rows it has, and in which tables; or why it has none.
+pub(super) fn explain(
+    target: &Target,
+    plan: &Plan,
+    cells: &[Cell<'_>],
+    mut tell: impl FnMut(&str, Result<String, Reject>, String),
+) {
+    let limits = settings::xml_limits();
+    for (extraction, cell) in target.extractions.iter().zip(&cells[plan.documents()]) {
+        let Cell::Set(Value::Text(document)) = cell else { continue };
+        let tables = extraction.children().unwrap_or_default().iter().map(|table| table.name.as_str());
+        let tables = tables.collect::<Vec<_>>().join(", ");
+        let rows = extract(extraction, document, &limits).map(|found| {
+            let counts: Vec<_> = found.iter().map(|rows| rows.len().to_string()).collect();
+            format!("{} rows", counts.join(", "))
+        });
+        tell(&extraction.xml_column, rows, tables);
+    }
+}
+
 /// Whether a change sends a document, or that there is none.
 fn sends(plan: &Plan, change: &RowChange<'_>, extraction: usize) -> bool {
     match &change.kind {
@@ -171,15 +192,25 @@ fn extract(extraction: &Extraction, document: &str, limits: &XmlLimits) -> Resul
     let children =
         children.map_err(|why| refuse(ErrorType::ProcessingError, why.to_owned()).that_may_heal())?;
     let extracted = extraction.mapping().extract(document, limits);
-    let tables = extracted.map_err(|error| refuse(ErrorType::MalformedXml, error.to_string()))?.tables;
+    let tables = extracted.map_err(|error| refuse(error_type(&error.kind), error.to_string()))?.tables;
     let typed = tables.into_iter().zip(children).map(|(rows, child)| {
         rows.into_iter().map(|row| typed_row(child, row)).collect::<Result<Vec<_>, String>>()
     });
     typed.collect::<Result<_, _>>().map_err(|why| refuse(ErrorType::SchemaMismatch, why))
 }
 
+fn error_type(kind: &XmlErrorKind) -> ErrorType {
+    match kind {
+        XmlErrorKind::Limit(_) => ErrorType::TooLarge,
+        XmlErrorKind::MissingValue { .. } | XmlErrorKind::NotDecimal { .. } => ErrorType::SchemaMismatch,
+        _ => ErrorType::MalformedXml,
+    }
+}
+
 fn typed_row(child: &ChildTable, row: XmlRow) -> Result<ChildRow, String> {
     let values = row.values.into_iter().zip(&child.columns).map(|(text, (name, column_type))| {
+        // An attribute without a value says nothing of a number or a date.
+        let text = text.filter(|text| !text.is_empty() || *column_type == ColumnType::Text);
         let read = text.map_or(Ok(Value::Null), |text| column_type.read_text(text.into()));
         read.map_err(|error| format!("column {name} of {}, line {}: {error}", child.name, row.line_no))
     });

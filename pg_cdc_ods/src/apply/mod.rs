@@ -12,6 +12,7 @@ mod column_list;
 mod dead_letters;
 mod documents;
 mod evolve;
+mod explain;
 mod extractions;
 mod guard;
 mod progress;
@@ -33,6 +34,7 @@ use crate::sql_error;
 pub(crate) use arrays::parameter;
 pub(crate) use batch::apply_messages;
 pub(crate) use dead_letters::{Rejected, printable};
+pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 pub(crate) use targets::BOOKKEEPING;
 

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod drift;
+mod explain;
 mod rights;
 mod rows;
 mod xml;

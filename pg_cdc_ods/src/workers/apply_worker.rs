@@ -131,9 +131,22 @@ fn recording_errors<R>(
     .execute()
 }
 
+/// Whether the database has the extension; it then has it until the end of the transaction.
+///
+/// DROP EXTENSION locks the extension first and its tables after that. Taken first here, too, this lock makes one wait
+/// for the other; without it the two would meet at the tables in different orders, and one would fail by deadlock.
 fn extension_exists() -> bool {
-    // SAFETY: inside a transaction; the name is a constant string.
-    unsafe { pg_sys::get_extension_oid(c"pg_cdc_ods".as_ptr(), true) != pg_sys::InvalidOid }
+    // SAFETY: inside a transaction; the name is a constant string, and the lock goes with the transaction.
+    unsafe {
+        let found = pg_sys::get_extension_oid(c"pg_cdc_ods".as_ptr(), true);
+        if found == pg_sys::InvalidOid {
+            return false;
+        }
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, found, 0, lock);
+        // It may have gone while the lock was waited for.
+        pg_sys::get_extension_oid(c"pg_cdc_ods".as_ptr(), true) == found
+    }
 }
 
 /// Sets a setting of this process so that neither role nor database can change it.

@@ -65,18 +65,33 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: PostgreSQL passes a valid statement, and the same arguments go on to the next in the chain.
     unsafe {
-        before_utility(planned);
+        let left = before_utility(planned);
         let next = PREVIOUS.unwrap_or(standard_process_utility);
         next(planned, query, read_only_tree, context, params, environment, dest, completion);
+        if left != pg_sys::InvalidOid {
+            after_utility(planned, left);
+        }
     }
 }
 
-/// Stops the apply worker of the database that the command needs for itself.
+/// Stops the apply worker of the database that the command needs for itself; returns it, or else the invalid oid.
 #[pg_guard]
-unsafe extern "C-unwind" fn before_utility(planned: *mut pg_sys::PlannedStmt) {
+unsafe extern "C-unwind" fn before_utility(planned: *mut pg_sys::PlannedStmt) -> pg_sys::Oid {
     // SAFETY: a valid statement, as PostgreSQL passed it to the hook.
-    if let Some(database) = unsafe { database_to_leave((*planned).utilityStmt) } {
-        stop_worker(database);
+    let Some(database) = (unsafe { database_to_leave((*planned).utilityStmt) }) else {
+        return pg_sys::InvalidOid;
+    };
+    stop_worker(database);
+    database
+}
+
+/// Lets a worker start again, unless the database is dropped. It waits for the command's transaction by itself: to
+/// connect, it needs a lock that the command holds.
+#[pg_guard]
+unsafe extern "C-unwind" fn after_utility(planned: *mut pg_sys::PlannedStmt, database: pg_sys::Oid) {
+    // SAFETY: a valid statement, as PostgreSQL passed it to the hook.
+    if unsafe { !is_a((*planned).utilityStmt, pg_sys::NodeTag::T_DropdbStmt) } {
+        shared::end_hold(database);
     }
 }
 

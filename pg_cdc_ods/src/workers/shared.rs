@@ -311,6 +311,15 @@ pub(super) fn hold(database: pg_sys::Oid, seconds: i64) -> Option<i32> {
     Some(slot.pid).filter(|pid| *pid != 0)
 }
 
+/// The worker that [`hold`] kept away may start at once.
+pub(super) fn end_hold(database: pg_sys::Oid) {
+    if let Some(slot) = WORKERS.exclusive().find(database) {
+        slot.not_before = 0;
+        slot.failures = 0;
+    }
+    wake_launcher();
+}
+
 /// Whether a process still holds the slot of the database.
 pub(super) fn is_running(database: pg_sys::Oid) -> bool {
     WORKERS.share().slots.iter().any(|slot| slot.database == database && slot.pid != 0)

@@ -140,6 +140,6 @@ async fn an_overflow_field_becomes_a_column_that_later_events_fill() -> anyhow::
     assert!(printed.contains("boolean"), "{printed}");
     let rows = "select string_agg(concat_ws(' ', order_id, gift, extra_fields), ', ' order by order_id)
                   from cdc_orders";
-    assert_eq!(text(&client, rows).await?, r#"1 t {}, 2 f {"NOTE": "x"}, 3 t {}"#);
+    assert_eq!(text(&client, rows).await?, r#"1 t, 2 f {"NOTE": "x"}, 3 t"#);
     Ok(())
 }

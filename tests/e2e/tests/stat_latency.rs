@@ -22,10 +22,9 @@ async fn a_message_sent_an_hour_ago_counts_as_an_hour() -> anyhow::Result<()> {
         from generate_series(1, 200) as n";
     client.execute(ingest, &[]).await?;
     let figures = "select p50_ms, p99_ms, max_ms from cdc.stat_latency where events = 200";
-    let figures = wait_until(PATIENCE, "200 messages are counted", async || {
-        Ok(client.query_opt(figures, &[]).await?)
-    })
-    .await?;
+    let figures =
+        wait_until(PATIENCE, "200 messages are counted", async || Ok(client.query_opt(figures, &[]).await?))
+            .await?;
     let hour_ms = 3_600_000.0;
     let (p50, p99, max) = (figures.get::<_, f64>(0), figures.get::<_, f64>(1), figures.get::<_, f64>(2));
     assert!((1.0..hour_ms).contains(&p50) && p99 < hour_ms, "p50 {p50}, p99 {p99}");

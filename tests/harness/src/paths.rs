@@ -15,6 +15,9 @@ pub const RUN_ROOT_VARIABLE: &str = "PG_CDC_ODS_RUN_ROOT";
 /// Names a libsolclient.so; the bridge reads it too.
 pub const SOLCLIENT_VARIABLE: &str = "LIBSOLCLIENT";
 
+/// Names the `cdc-bridge` to test; else it is looked for beside the running test.
+pub const BRIDGE_VARIABLE: &str = "PG_CDC_ODS_BRIDGE";
+
 /// The folder of PostgreSQL's programs.
 ///
 /// # Errors
@@ -43,6 +46,14 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let program = folder.join(name);
     ensure!(program.exists(), "{} has not been built: run this by make", program.display());
     Ok(program)
+}
+
+/// The program `cdc-bridge`.
+///
+/// # Errors
+/// If [`BRIDGE_VARIABLE`] is not set, and it has not been built.
+pub fn bridge() -> anyhow::Result<PathBuf> {
+    env::var_os(BRIDGE_VARIABLE).map_or_else(|| program("cdc-bridge"), |path| Ok(path.into()))
 }
 
 /// Solace's C library, if it is there.

@@ -1,12 +1,9 @@
 //! JSON arrays to the text of PostgreSQL's arrays.
 
-use std::borrow::Cow;
-
 use super::source_value::elements;
 use super::{ColumnType, Value, ValueError};
 use crate::row::Field;
 use crate::schema::SemanticType;
-use crate::time;
 
 /// Dimensions that PostgreSQL's arrays can have.
 const DIMENSIONS_MAX: usize = 6;
@@ -47,15 +44,7 @@ fn push_array(
 }
 
 fn push_element(text: &mut String, value: &Value<'_>) {
-    let plain = match value {
-        Value::Null => return text.push_str("NULL"),
-        Value::Bool(value) => Cow::Borrowed(if *value { "t" } else { "f" }),
-        Value::Int(value) => Cow::Owned(value.to_string()),
-        Value::Float(value) => Cow::Owned(value.to_string()),
-        Value::Date(days) => Cow::Owned(time::date_for_server(*days)),
-        Value::Timestamp(micros) => Cow::Owned(time::timestamp_for_server(*micros)),
-        Value::Numeric(value) | Value::Text(value) | Value::Json(value) => Cow::Borrowed(value.as_ref()),
-    };
+    let Some(plain) = value.text() else { return text.push_str("NULL") };
     text.push('"');
     for character in plain.chars() {
         if matches!(character, '"' | '\\') {

@@ -18,6 +18,8 @@ mod structured;
 
 use std::borrow::Cow;
 
+use crate::time;
+
 use crate::reject::ErrorType;
 
 pub use column_type::ColumnType;
@@ -46,6 +48,21 @@ pub enum Value<'a> {
     Timestamp(i64),
     /// A JSON document that `jsonb` accepts
     Json(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    /// The text that the server reads as this value; `None` for NULL. A moment is printed in UTC, without saying so.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            Self::Int(value) => Cow::Owned(value.to_string()),
+            Self::Float(value) => Cow::Owned(value.to_string()),
+            Self::Date(days) => Cow::Owned(time::date_for_server(*days)),
+            Self::Timestamp(micros) => Cow::Owned(time::timestamp_for_server(*micros)),
+            Self::Numeric(text) | Self::Text(text) | Self::Json(text) => Cow::Borrowed(text),
+        })
+    }
 }
 
 /// A value that does not fit its column.

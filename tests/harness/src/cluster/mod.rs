@@ -1,6 +1,7 @@
 //! A private PostgreSQL cluster, stopped and removed when it goes out of scope.
 
 mod installation;
+mod standby;
 mod template;
 
 use std::fs;
@@ -81,6 +82,22 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_from(settings, template::copy)
+    }
+
+    /// Makes and starts a hot stand-by of this cluster, with the same settings.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`], or if this cluster cannot be copied.
+    pub fn start_standby(&self) -> anyhow::Result<Self> {
+        Self::start_from(&[], |installation, _, data| standby::copy(installation, self, data))
+    }
+
+    /// Starts a cluster whose data `make` has put in place, given the folder for all clusters and that of the data.
+    fn start_from(
+        settings: &[(&str, &str)],
+        make: impl FnOnce(&Installation, &Path, &Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let installation = Installation::of_environment()?;
         let run_root = paths::run_root()?;
         let folder = installation.folder_in(&run_root)?;
@@ -90,7 +107,7 @@ impl Cluster {
             false => None,
         };
         let cluster = Self { installation, folder, short_folder, port, server: Mutex::new(None) };
-        template::copy(&cluster.installation, &run_root, &cluster.data())?;
+        make(&cluster.installation, &run_root, &cluster.data())?;
         cluster.configure(settings)?;
         cluster.start_server()?;
         Ok(cluster)
@@ -171,6 +188,16 @@ impl Cluster {
     /// If there is no such process.
     pub fn kill_backend(&self, pid: i32) -> anyhow::Result<()> {
         kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill backend {pid}"))
+    }
+
+    /// What the server has logged since the cluster was made.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let log = self.folder.path().join("postgres.log");
+        let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Fails if the server has ended by itself, with the end of its log.
