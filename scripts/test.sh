@@ -37,7 +37,7 @@ part_e2e() {
     "$root/scripts/build.sh" dev cdc-bridge smf-loopback || return
     local outcome=0
     # They wait more than they work.
-    env -u SOLACE_TEST_HOST RUST_TEST_THREADS=8 cargo test -p e2e || outcome=$?
+    env -u SOLACE_TEST_HOST RUST_TEST_THREADS=8 cargo test --no-fail-fast -p e2e || outcome=$?
     cargo test -p cdc-demo --test whole || outcome=$?
     return "$outcome"
 }

@@ -34,8 +34,7 @@ mod tests {
     }
 
     fn letters() -> i64 {
-        one("select count(*) from cdc.dlq where status <> 'resolved'")
-            .unwrap()
+        one("select count(*) from cdc.dlq where status <> 'resolved'").unwrap()
     }
 
     #[pg_test]

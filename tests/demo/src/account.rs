@@ -91,7 +91,7 @@ impl fmt::Display for Account {
             line(f, "rows", table.rows, &table.table)?;
         }
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| millis(self.latency.percentile(share)));
-        writeln!(f, "latency      p50 {p50}, p99 {p99}, max {max} from sending to committed rows")?;
+        writeln!(f, "latency      p50 {p50}, p99 {p99}, max {max} from sending to commit")?;
         if self.worker.restarts > 0 {
             let error = self.worker.last_error.as_deref().unwrap_or("no reason given");
             writeln!(f, "the apply worker was started again {} times: {error}", self.worker.restarts)?;
@@ -152,7 +152,7 @@ staged               5,010
 applied              5,000   in 60.1 s, 83.3/s in all
 dead letters            10
 rows                 1,400   public.cdc_orders
-latency      p50 6.4 ms, p99 6.4 ms, max 6.4 ms from sending to committed rows
+latency      p50 6.4 ms, p99 6.4 ms, max 6.4 ms from sending to commit
 nothing is lost: 5,010 sent = 5,000 applied + 10 dead letters";
         assert_eq!(account().to_string(), expected);
         assert!(account().agrees());

@@ -16,12 +16,14 @@ use harness::paths;
 use tempfile::TempDir;
 
 /// What the test answers for.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/bridge.md",
+    "docs/decoding.md",
     "docs/operations.md",
+    "docs/xml.md",
     "docker/README.md",
 ];
 
@@ -226,7 +228,9 @@ async fn the_tables_of_functions_and_settings_are_complete() -> anyhow::Result<(
     let manual = read("docs/operations.md")?;
     let settings = "select name, current_setting(name) from pg_settings where name like 'pg\\_cdc\\_ods.%'";
     for row in client.query(settings, &[]).await? {
-        let line = format!("| `{}` | `{}` |", row.get::<_, &str>(0), row.get::<_, &str>(1));
+        let (name, value) = (row.get::<_, &str>(0), row.get::<_, &str>(1));
+        let default = if value.is_empty() { "empty".to_owned() } else { format!("`{value}`") };
+        let line = format!("| `{name}` | {default} |");
         assert!(manual.contains(&line), "docs/operations.md lacks {line}");
     }
     Ok(())
