@@ -183,6 +183,7 @@ create table cdc.stream_progress (
     stream text primary key,
     events bigint not null default 0,
     dead_lettered bigint not null default 0,
+    controls bigint not null default 0,
     last_seq bigint not null,
     last_received_at timestamptz,
     last_applied_at timestamptz
@@ -248,6 +249,7 @@ create view cdc.stat_streams as
            coalesce(p.events, 0) + coalesce(w.pending, 0) as staged,
            coalesce(p.events, 0) as applied,
            coalesce(p.dead_lettered, 0) as dead_lettered,
+           coalesce(p.controls, 0) as controls,
            coalesce(w.pending, 0) as pending,
            greatest(p.last_seq, w.last_seq) as last_seq,
            greatest(p.last_received_at, w.newest) as last_received_at,
@@ -255,7 +257,9 @@ create view cdc.stat_streams as
            case when w.oldest is null then interval '0' else clock_timestamp() - w.oldest end as lag
     from cdc.stream_progress p full join pending w on w.stream = p.stream;
 comment on view cdc.stat_streams is
-    'A row for each stream: messages staged, applied (dead letters among them), pending, and the lag.';
+    'A row for each stream: messages staged, applied (dead letters and controls among them), pending, and the lag.';
+comment on column cdc.stat_streams.controls is
+    'Messages that change nothing by their nature: tombstones, heartbeats, transaction metadata, schema changes.';
 
 create view cdc.state as
     with pending as (

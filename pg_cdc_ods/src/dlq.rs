@@ -61,7 +61,7 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     if messages.is_empty() {
         return Replay::default();
     }
-    let (_, rejected) = apply_messages(client, &messages);
+    let rejected = apply_messages(client, &messages).rejected;
     let mut resolved = ids.clone();
     rejected.iter().rev().for_each(|rejected| {
         resolved.remove(rejected.message);

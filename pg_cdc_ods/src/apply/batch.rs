@@ -19,13 +19,19 @@ use crate::inbox::Message;
 use crate::settings;
 use crate::sql_error::spi_failed;
 
-/// Applies messages in the current transaction; returns what was done, and the messages that could not be applied,
-/// each once and in order.
-///
-/// The caller holds the progress lock, and keeps what was rejected.
-pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> (Counts, Vec<Rejected>) {
+/// What a batch of messages came to.
+pub(crate) struct Applied {
+    pub(crate) counts: Counts,
+    /// The messages that could not be applied, each once and in order.
+    pub(crate) rejected: Vec<Rejected>,
+    /// The places of the messages that change nothing by their nature: heartbeats and the like.
+    pub(crate) controls: Vec<usize>,
+}
+
+/// Applies messages in the current transaction. The caller holds the progress lock, and keeps what was rejected.
+pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Applied {
     fire_constraints_at_once(client);
-    let (events, mut rejected) = decode(messages);
+    let Decoding { events, controls, mut rejected } = decode(messages);
     let mut targets = Targets::load(client);
     attach_themselves(client, &mut targets, &events);
     if evolve::add_what_is_missing(&targets, &events) {
@@ -46,21 +52,29 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
     rejected.append(&mut planned.rejected);
     let counts = Counts { events: messages.len() as i64, ..Counts::default() };
     let counts = write(client, &mut targets, planned, counts, &mut rejected);
-    (counts, rejected)
+    Applied { counts, rejected, controls }
 }
 
-/// The change events of messages, each with the place of its message, and the messages that could not be read.
-fn decode(messages: &[Message]) -> (Vec<(usize, Event<'_>)>, Vec<Rejected>) {
+/// What messages turned out to be.
+#[derive(Default)]
+struct Decoding<'m> {
+    /// The change events, each with the place of its message.
+    events: Vec<(usize, Event<'m>)>,
+    controls: Vec<usize>,
+    rejected: Vec<Rejected>,
+}
+
+fn decode(messages: &[Message]) -> Decoding<'_> {
     let mut decoder = Decoder::new(settings::decoding());
-    let (mut events, mut rejected) = (Vec::with_capacity(messages.len()), Vec::new());
+    let mut decoding = Decoding { events: Vec::with_capacity(messages.len()), ..Decoding::default() };
     for (place, message) in messages.iter().enumerate() {
         match decoder.decode(&message.to_decode()) {
-            Ok(Decoded::Change(event)) => events.push((place, event)),
-            Ok(Decoded::Control(_)) => (),
-            Err(reject) => rejected.push(Rejected { message: place, source_pos: None, reject }),
+            Ok(Decoded::Change(event)) => decoding.events.push((place, event)),
+            Ok(Decoded::Control(_)) => decoding.controls.push(place),
+            Err(reject) => decoding.rejected.push(Rejected { message: place, source_pos: None, reject }),
         }
     }
-    (events, rejected)
+    decoding
 }
 
 /// What the events of a batch come to.

@@ -192,8 +192,8 @@ fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
         inbox::rotate(client);
         return Counts::default();
     }
-    let (counts, rejected) = apply_messages(client, messages);
-    dead_letters::write(client, messages, &rejected);
-    progress::record(client, messages, &rejected);
-    counts
+    let applied = apply_messages(client, messages);
+    dead_letters::write(client, messages, &applied.rejected);
+    progress::record(client, messages, &applied);
+    applied.counts
 }

@@ -131,6 +131,20 @@ mod tests {
         assert_eq!(one::<i64>("select pending from cdc.stat_streams"), Some(0));
     }
 
+    #[pg_test]
+    fn messages_that_change_nothing_are_counted_and_are_no_dead_letters() {
+        preset();
+        ingest("__debezium-heartbeat.oracle", r#"{"ts_ms":1700000000000}"#);
+        ingest(
+            "oracle.transaction",
+            r#"{"status":"BEGIN","id":"1","ts_ms":1,"event_count":null,"data_collections":null}"#,
+        );
+        ingest(ORDERS, "");
+        apply();
+        let counts = "select row(applied, controls, dead_lettered)::text from cdc.stat_streams";
+        assert_eq!(one::<String>(counts).unwrap(), "(3,3,0)");
+    }
+
     #[pg_test(error = "applying is paused")]
     fn a_paused_inbox_is_not_applied() {
         alone();
