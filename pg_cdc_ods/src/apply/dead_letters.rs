@@ -65,9 +65,9 @@ pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: 
     }
 }
 
-/// A text as `text` takes it.
+/// A text as `text` takes it: zero characters become the symbol for them.
 pub(crate) fn printable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    text.replace('\0', "\u{2400}")
 }
 
 /// The payload as text that `jsonb` takes, where it is.
