@@ -60,7 +60,8 @@ fn attach(
             dropped.unwrap_or_default().into(),
             creates_target.into(),
         ];
-        let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
+        // Without a limit, which would end the statement before its triggers.
+        let saved = client.update(SAVE, None, &args).and_then(|row| row.first().get_one::<i32>());
         saved.unwrap_or_else(|error| spi_failed("cannot write cdc.attachments", &error)).unwrap_or_default()
     })
 }

@@ -54,7 +54,7 @@ fn extract_xml(
             tables.push(parent.child_table(client, name, &columns, mapped.parent().is_some()));
         }
         let args = [parent.attachment_id.into(), xml_column.into(), tables.into(), JsonB(mapping).into()];
-        let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
+        let saved = client.update(SAVE, None, &args).and_then(|row| row.first().get_one::<i32>());
         saved
             .unwrap_or_else(|error| spi_failed("cannot write cdc.xml_extractions", &error))
             .unwrap_or_default()

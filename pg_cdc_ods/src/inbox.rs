@@ -6,12 +6,14 @@
 //! written in, whatever other writers do.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
 
+use crate::plan_cache;
 use crate::settings::{BATCH_BYTES_KB, ROTATION_SIZE_KB};
 use crate::sql_error::{self, spi_failed};
 
@@ -46,9 +48,15 @@ pub(crate) struct Batch {
     pub(crate) more: bool,
 }
 
+/// How often partitions are looked at while messages keep coming.
+const ROTATION_INTERVAL: Duration = Duration::from_secs(1);
+
 thread_local! {
     /// The slot that this transaction writes to: (local transaction id, slot).
     static SLOT: Cell<Option<(u32, i16)>> = const { Cell::new(None) };
+    /// Whether messages have been read since the last rotation, and when that was.
+    static HAS_APPLIED: Cell<bool> = const { Cell::new(false) };
+    static ROTATED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 #[pg_extern(stable, parallel_unsafe, sql = false)]
@@ -83,7 +91,7 @@ fn ingest(topic: &str, payload: &str, headers: default!(Option<JsonB>, "null")) 
 ///
 /// Returns false when applying is paused.
 pub(crate) fn lock_progress(client: &mut SpiClient<'_>) -> bool {
-    let row = client.update("select not paused from cdc.inbox_progress for update", Some(1), &[]);
+    let row = plan_cache::update(client, "select not paused from cdc.inbox_progress for update", &[]);
     let running = row.and_then(|row| row.first().get_one::<bool>());
     match running {
         Ok(Some(running)) => running,
@@ -103,14 +111,16 @@ pub(crate) fn has_unapplied() -> bool {
         .unwrap_or(false)
 }
 
+const HAS_WORK: &str = "
+    select exists (select from cdc.inbox_progress where tick is not null)
+        or exists (select from cdc.inbox_unapplied)";
+
 /// Whether a batch has something to do: messages wait, or a tick whose messages are all applied is still open.
-pub(crate) fn has_work() -> bool {
-    Spi::get_one::<bool>(
-        "select exists (select from cdc.inbox_progress where tick is not null)
-             or exists (select from cdc.inbox_unapplied)",
-    )
-    .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_progress", &error))
-    .unwrap_or(false)
+pub(crate) fn has_work(client: &mut SpiClient<'_>) -> bool {
+    plan_cache::update(client, HAS_WORK, &[])
+        .and_then(|row| row.first().get_one::<bool>())
+        .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_progress", &error))
+        .unwrap_or(false)
 }
 
 /// Begins a tick if none is open: everything that transactions ended by now have written.
@@ -181,59 +191,82 @@ const END_TICK: &str = "
 /// The caller holds the lock of [`lock_progress`].
 pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
     run(client, BEGIN_TICK, &[]);
+    let mut read = Read::default();
     for sql in [READ_TICK_LATE, READ_TICK] {
-        let (messages, last) = read(client, sql, limit);
-        if let Some((xact, seq)) = last {
-            run(client, MOVE_CURSOR, &[xact.into(), seq.into()]);
-            return Batch { messages, more: true };
+        read.more(client, sql, limit);
+    }
+    if read.is_full {
+        read.move_past(client, MOVE_CURSOR);
+        return Batch { messages: read.messages, more: true };
+    }
+    // All of the tick has been read, and its effects commit together with this.
+    run(client, END_TICK, &[]);
+    let tick = read.messages.len();
+    read.more(client, READ_OWN, limit);
+    if read.messages.len() > tick {
+        read.move_past(client, MOVE_OWN);
+    }
+    let more = !read.messages.is_empty();
+    Batch { messages: read.messages, more }
+}
+
+/// The messages of a batch while it is read.
+#[derive(Default)]
+struct Read {
+    messages: Vec<Message>,
+    bytes: usize,
+    is_full: bool,
+    /// The transaction of the last message.
+    last_xact: String,
+}
+
+impl Read {
+    /// Adds the messages of a query, up to the size of a batch.
+    ///
+    /// What is left out is read by the next batch: only reading a payload brings it into memory.
+    fn more(&mut self, client: &mut SpiClient<'_>, sql: &str, limit: i64) {
+        let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
+        let left = limit - self.messages.len() as i64;
+        let mut read = || -> spi::Result<()> {
+            for row in plan_cache::update(client, sql, &[left.into()])? {
+                let payload = row.get::<Vec<u8>>(5)?.unwrap_or_default();
+                self.bytes += payload.len();
+                self.last_xact = row.get(1)?.unwrap_or_default();
+                self.messages.push(Message {
+                    seq: row.get(2)?.unwrap_or_default(),
+                    stream: row.get(3)?.unwrap_or_default(),
+                    topic: row.get(4)?.unwrap_or_default(),
+                    payload,
+                    headers: row.get(6)?,
+                    received_at: row.get(7)?.unwrap_or_else(now),
+                    sent_at: row.get(8)?,
+                    message_id: row.get(9)?,
+                });
+                if self.bytes >= batch_bytes {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        if left > 0 {
+            read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error));
+        }
+        HAS_APPLIED.set(HAS_APPLIED.get() || !self.messages.is_empty());
+        self.is_full = self.messages.len() as i64 >= limit || self.bytes >= batch_bytes;
+    }
+
+    /// Moves the progress past the last message.
+    fn move_past(&self, client: &mut SpiClient<'_>, sql: &str) {
+        if let Some(last) = self.messages.last() {
+            run(client, sql, &[self.last_xact.as_str().into(), last.seq.into()]);
         }
     }
-    run(client, END_TICK, &[]);
-    let (messages, last) = read(client, READ_OWN, limit);
-    if let Some((xact, seq)) = last {
-        run(client, MOVE_OWN, &[xact.into(), seq.into()]);
-    }
-    let more = !messages.is_empty();
-    Batch { messages, more }
 }
 
 fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) {
-    if let Err(error) = client.update(sql, None, args) {
+    if let Err(error) = plan_cache::update(client, sql, args) {
         spi_failed("cannot update cdc.inbox_progress", &error);
     }
-}
-
-/// The messages of a query, up to the size of a batch, and the transaction and `seq` of the last.
-///
-/// What is left out is read by the next batch: only reading a payload brings it into memory.
-fn read(client: &mut SpiClient<'_>, sql: &str, limit: i64) -> (Vec<Message>, Option<(String, i64)>) {
-    let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
-    let mut read = || -> spi::Result<_> {
-        let rows = client.update(sql, None, &[limit.into()])?;
-        let mut messages = Vec::with_capacity(rows.len());
-        let (mut last_xact, mut bytes) = (None, 0);
-        for row in rows {
-            let payload = row.get::<Vec<u8>>(5)?.unwrap_or_default();
-            bytes += payload.len();
-            last_xact = row.get::<String>(1)?;
-            messages.push(Message {
-                seq: row.get(2)?.unwrap_or_default(),
-                stream: row.get(3)?.unwrap_or_default(),
-                topic: row.get(4)?.unwrap_or_default(),
-                payload,
-                headers: row.get(6)?,
-                received_at: row.get(7)?.unwrap_or_else(now),
-                sent_at: row.get(8)?,
-                message_id: row.get(9)?,
-            });
-            if bytes >= batch_bytes {
-                break;
-            }
-        }
-        let last_seq = messages.last().map(|message| message.seq);
-        Ok((messages, last_xact.zip(last_seq)))
-    };
-    read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error))
 }
 
 /// The time of day.
@@ -241,10 +274,18 @@ pub(crate) fn now() -> TimestampWithTimeZone {
     pgrx::datum::datetime_support::now()
 }
 
+/// Whether this process, which goes on applying, has applied something and not rotated for a while.
+pub(crate) fn rotation_is_due() -> bool {
+    let (applied, rotated) = (HAS_APPLIED.get(), ROTATED.get());
+    applied && rotated.is_none_or(|rotated| rotated.elapsed() >= ROTATION_INTERVAL)
+}
+
 /// Empties partitions whose messages are all applied, and lets the next one take over from a full one.
 ///
 /// A partition that somebody writes to or reads is left for the next time; nobody waits for this.
 pub(crate) fn rotate(client: &mut SpiClient<'_>) {
+    HAS_APPLIED.set(false);
+    ROTATED.set(Some(Instant::now()));
     let limit = i64::from(ROTATION_SIZE_KB.get()) * 1024;
     let current =
         Spi::get_one::<i16>("select current_slot from cdc.inbox_rotation").ok().flatten().unwrap_or(0);

@@ -9,6 +9,7 @@ mod explain;
 mod extract_xml;
 mod inbox;
 mod maintenance;
+mod plan_cache;
 mod preset;
 mod promote;
 mod settings;

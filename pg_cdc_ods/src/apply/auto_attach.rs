@@ -7,6 +7,7 @@ use cdc_core::{Event, EventKey, SourceTable};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use super::target_cache;
 use super::targets::Targets;
 use crate::settings;
 use crate::sql_error::spi_failed;
@@ -54,7 +55,7 @@ pub(super) fn attach_themselves(
             Err(error) => spi_failed("cannot write cdc.attachments", &error),
         }
     }
-    *targets = Targets::load(client);
+    *targets = target_cache::load(client);
 }
 
 /// The key columns of an event's table: those of the message's key, else the first of the configured ones.

@@ -13,6 +13,7 @@ use super::evolve;
 use super::guard::as_user;
 use super::round;
 use super::schema_history;
+use super::target_cache;
 use super::targets::Targets;
 use super::truncate;
 use crate::inbox::Message;
@@ -32,10 +33,10 @@ pub(crate) struct Applied {
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Applied {
     fire_constraints_at_once(client);
     let Decoding { events, controls, mut rejected } = decode(messages);
-    let mut targets = Targets::load(client);
+    let mut targets = target_cache::take(client);
     attach_themselves(client, &mut targets, &events);
     if evolve::add_what_is_missing(&targets, &events) {
-        targets = Targets::load(client);
+        targets = target_cache::load(client);
     }
     for (place, event) in &events {
         if let Some(index) = targets.find(&event.source) {
@@ -46,12 +47,13 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
     let mut planned = plan(&targets, &events);
     let misfits = planned.misfits.iter().map(|(index, at)| (*index, &events[*at].1));
     if evolve::widen_columns(&targets, misfits) {
-        targets = Targets::load(client);
+        targets = target_cache::load(client);
         planned = plan(&targets, &events);
     }
     rejected.append(&mut planned.rejected);
     let counts = Counts { events: messages.len() as i64, ..Counts::default() };
     let counts = write(client, &mut targets, planned, counts, &mut rejected);
+    target_cache::keep(targets);
     Applied { counts, rejected, controls }
 }
 

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
 use super::arrays::{self, ArrayParameter};
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// The parts of a statement that grow with its columns, kept in step.
@@ -98,7 +99,7 @@ impl ColumnList {
 
 /// Runs a statement; returns the rows it wrote.
 pub(super) fn execute(sql: &str, datums: &[DatumWithOid<'_>]) -> i64 {
-    let run = Spi::connect_mut(|client| client.update(sql, None, datums).map(|rows| rows.len()));
+    let run = Spi::connect_mut(|client| plan_cache::update(client, sql, datums).map(|rows| rows.len()));
     match run {
         Ok(rows) => rows as i64,
         Err(error) => spi_failed("cannot write to a target", &error),

@@ -5,6 +5,7 @@ use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
 use crate::inbox::Message;
+use crate::plan_cache;
 use crate::settings;
 use crate::sql_error::spi_failed;
 
@@ -60,7 +61,7 @@ pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: 
         settings::DLQ_RETRY_DELAY_S.get().into(),
         texts(&|message, _| message.message_id.clone()),
     ];
-    if let Err(error) = client.update(WRITE, None, &args) {
+    if let Err(error) = plan_cache::update(client, WRITE, &args) {
         spi_failed("cannot write cdc.dlq", &error);
     }
 }

@@ -6,6 +6,7 @@ use cdc_core::{ColumnType, OnMalformed, XmlMapping};
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
 
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// The columns of child tables that the extraction itself fills, beside the key of the parent and the mapped columns:
@@ -67,7 +68,7 @@ const EXTRACTIONS: &str = "
 
 /// All extractions, by attachment.
 pub(crate) fn load(client: &mut SpiClient<'_>) -> HashMap<i32, Vec<Extraction>> {
-    let load = client.select(EXTRACTIONS, None, &[]).and_then(|rows| {
+    let load = plan_cache::update(client, EXTRACTIONS, &[]).and_then(|rows| {
         let mut by_attachment: HashMap<i32, Vec<Extraction>> = HashMap::new();
         for row in rows {
             let json = |ordinal| {

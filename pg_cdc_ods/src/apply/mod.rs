@@ -20,6 +20,7 @@ mod round;
 mod row_memory;
 mod schema_history;
 mod statements;
+mod target_cache;
 mod targets;
 mod truncate;
 
@@ -36,6 +37,7 @@ pub(crate) use batch::apply_messages;
 pub(crate) use dead_letters::{Rejected, printable};
 pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
+pub(crate) use target_cache::enable as keep_targets;
 pub(crate) use targets::BOOKKEEPING;
 
 /// What a batch did.
@@ -71,14 +73,16 @@ pub(crate) struct BatchOutcome {
     pub(crate) more: bool,
 }
 
-/// Applies at most one batch in the current transaction, if anything waits and applying is not paused.
+/// Applies at most one batch in the current transaction, if anything waits and applying is not paused. Now and then it
+/// empties partitions of the inbox.
 pub(crate) fn apply_batch() -> BatchOutcome {
-    if !inbox::has_work() {
-        return BatchOutcome { sent_at: Vec::new(), more: false };
-    }
     Spi::connect_mut(|client| {
-        if !inbox::lock_progress(client) {
+        let (has_work, rotates) = (inbox::has_work(client), inbox::rotation_is_due());
+        if !(has_work || rotates) || !inbox::lock_progress(client) {
             return BatchOutcome { sent_at: Vec::new(), more: false };
+        }
+        if rotates {
+            inbox::rotate(client);
         }
         let Batch { messages, more } = inbox::next_batch(client, BATCH_SIZE.get().into());
         apply_or_rotate(client, &messages);

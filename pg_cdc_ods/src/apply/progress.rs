@@ -7,6 +7,7 @@ use pgrx::spi::SpiClient;
 
 use super::batch::Applied;
 use crate::inbox::Message;
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 const RECORD: &str = "
@@ -54,7 +55,7 @@ pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], applied: 
             totals.last_seq.into(),
             totals.last_received_at.into(),
         ];
-        if let Err(error) = client.update(RECORD, None, &args) {
+        if let Err(error) = plan_cache::update(client, RECORD, &args) {
             spi_failed("cannot write cdc.stream_progress", &error);
         }
     }

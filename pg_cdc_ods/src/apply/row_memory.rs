@@ -11,6 +11,7 @@ use pgrx::spi::SpiClient;
 use super::arrays::{ArrayParameter, parameter};
 use super::statements::positions;
 use super::targets::Target;
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// What is remembered of one key.
@@ -36,7 +37,7 @@ pub(super) fn recall(
     changes: &[RowChange<'_>],
 ) -> HashMap<Vec<u8>, Memory> {
     let args = [target.attachment_id.into(), keys(changes.iter()).datum];
-    let find = client.update(RECALL, None, &args).and_then(|rows| {
+    let find = plan_cache::update(client, RECALL, &args).and_then(|rows| {
         let mut found = HashMap::new();
         for row in rows {
             let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
@@ -61,7 +62,7 @@ pub(super) fn remember_deletes(client: &mut SpiClient<'_>, target: &Target, dele
         return;
     }
     let args = [target.attachment_id.into(), keys(deletes.iter().copied()).datum, positions(deletes).datum];
-    if let Err(error) = client.update(REMEMBER_DELETES, None, &args) {
+    if let Err(error) = plan_cache::update(client, REMEMBER_DELETES, &args) {
         spi_failed("cannot write cdc.tombstones", &error);
     }
 }
@@ -97,11 +98,11 @@ pub(super) fn remember_columns(
                 parameter("bytea", std::mem::take(&mut kept)).datum,
                 parameter("text", std::mem::take(&mut json)).datum,
             ];
-            client.update(REMEMBER_COLUMNS, None, &args)?;
+            plan_cache::update(client, REMEMBER_COLUMNS, &args)?;
         }
         if !uniform.is_empty() {
             let args = [target.attachment_id.into(), parameter("bytea", std::mem::take(&mut uniform)).datum];
-            client.update(FORGET_COLUMNS, None, &args)?;
+            plan_cache::update(client, FORGET_COLUMNS, &args)?;
         }
         Ok(())
     };

@@ -9,6 +9,7 @@ use pgrx::spi::quote_identifier;
 use super::arrays::{self, ArrayParameter};
 use super::column_list::{ColumnList, execute};
 use super::targets::Target;
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// Inserts or updates rows whose changes set the columns of `mask`; a row that is newer stays. Returns the rows written.
@@ -146,7 +147,7 @@ pub(super) fn row_positions(
     );
     let mut found = vec![None; changes.len()];
     let read = Spi::connect_mut(|client| {
-        for row in client.update(&sql, None, &list.datums)? {
+        for row in plan_cache::update(client, &sql, &list.datums)? {
             let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
             if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
                 *slot = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));

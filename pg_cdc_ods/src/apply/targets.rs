@@ -11,6 +11,7 @@ use pgrx::spi::{SpiClient, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
 
 use super::extractions::{self, Extraction};
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// The columns that every ODS table carries beside those of its source.
@@ -109,7 +110,7 @@ impl Targets {
     /// Reads the attachments and the columns of their tables as they are now.
     pub(crate) fn load(client: &mut SpiClient<'_>) -> Self {
         let mut extractions = extractions::load(client);
-        let rows = client.select(ATTACHMENTS, None, &[]);
+        let rows = plan_cache::update(client, ATTACHMENTS, &[]);
         let load = rows.and_then(|rows| {
             let mut targets = Self { all: Vec::new(), by_source: HashMap::new() };
             for row in rows {
@@ -155,6 +156,14 @@ impl Targets {
             Ok(targets)
         });
         load.unwrap_or_else(|error| spi_failed("cannot read cdc.attachments", &error))
+    }
+
+    /// Whether every target is there and can be written to.
+    pub(crate) fn are_complete(&self) -> bool {
+        let is_complete = |target: &Target| {
+            target.plan.is_ok() && target.extractions.iter().all(|extraction| extraction.children().is_ok())
+        };
+        self.all.iter().all(is_complete)
     }
 
     /// All of them.

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use super::EXTENSION;
 use super::launcher::{attach_signal_handlers, reload_settings};
 use super::shared::{self, State};
-use crate::apply::{BatchOutcome, apply_batch};
+use crate::apply::{BatchOutcome, apply_batch, keep_targets};
 use crate::{maintenance, settings};
 
 const NAME: &str = "pg_cdc_ods apply worker";
@@ -45,6 +45,17 @@ pub extern "C-unwind" fn pg_cdc_ods_apply_worker_main(argument: pg_sys::Datum) {
     pin(c"application_name", APPLICATION_NAME);
     // Statements here are short and come in many shapes: compiling them costs more time and memory than it saves.
     pin(c"jit", c"off");
+    // Statements are planned once and kept. What they look up, they look up by index: a plan that read the whole of a
+    // table while it was small would stay when the table has grown.
+    for (setting, value) in [
+        (c"plan_cache_mode", c"force_generic_plan"),
+        (c"enable_seqscan", c"off"),
+        (c"enable_hashjoin", c"off"),
+        (c"enable_mergejoin", c"off"),
+    ] {
+        pin(setting, value);
+    }
+    keep_targets();
     run(database);
 }
 
