@@ -132,10 +132,13 @@ create table cdc.tombstones (
     attachment_id integer not null references cdc.attachments on delete cascade,
     key bytea not null,
     source_pos bytea not null,
+    first_source_ts timestamptz,
     deleted_at timestamptz not null default now(),
     primary key (attachment_id, key)
 );
 comment on table cdc.tombstones is 'Deleted keys, so that a late older event cannot bring a row back.';
+comment on column cdc.tombstones.first_source_ts is
+    'The earliest source_ts of the key''s events, if the target has a column first_source_ts.';
 select pg_catalog.pg_extension_config_dump('cdc.tombstones', '');
 
 create table cdc.column_positions (

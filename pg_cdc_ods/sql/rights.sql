@@ -71,3 +71,32 @@ comment on function cdc.extract_xml(text, text, text, text, jsonb, text, text) i
 comment on function cdc.drop_xml(text, text) is 'Ends an extraction; the child table stays.';
 comment on function cdc.detach(text) is 'Ends an attachment; the target table stays.';
 comment on function cdc.install_preset(text, text) is 'Creates the tables and attachments of a preset in a schema.';
+
+-- Statements here are short and come in many shapes: compiling them costs more time than it saves.
+alter function cdc.apply(integer) set jit = off;
+alter function cdc.flush(interval) set jit = off;
+alter function cdc.dlq_replay(bigint[]) set jit = off;
+alter function cdc.maintain() set jit = off;
+
+grant execute on function cdc.enrich(text, text, text, text, jsonb, text), cdc.drop_enrichment(text), cdc.refresh(text),
+    cdc.aggregate(text, text, text, text, text[], text, interval, interval, text), cdc.drop_aggregate(text),
+    cdc.verify(text, bigint), cdc.enrich_changed(), cdc.aggregate_changed() to cdc_admin;
+grant execute on function cdc.verify(text, bigint), cdc.pending_rows() to cdc_admin, cdc_reader;
+
+alter function cdc.refresh(text) security definer;
+alter function cdc.enrich_changed() security definer;
+alter function cdc.aggregate_changed() security definer;
+alter function cdc.pending_rows() security definer;
+
+comment on function cdc.enrich(text, text, text, text, jsonb, text) is
+    'A table is kept equal to a query: its rows are made anew for the keys that a change makes dirty.';
+comment on function cdc.drop_enrichment(text) is 'Ends an enrichment; the table stays.';
+comment on function cdc.refresh(text) is 'Has all rows of an enriched table made anew, in steps.';
+comment on function cdc.aggregate(text, text, text, text, text[], text, interval, interval, text) is
+    'A table is kept equal to the sums of what rows of another contribute, per tumbling window and group.';
+comment on function cdc.drop_aggregate(text) is 'Ends an aggregate; the table stays.';
+comment on function cdc.verify(text, bigint) is
+    'The differences of an enriched table or an aggregate from what it would be if it were made from scratch.';
+comment on function cdc.pending_rows() is 'The rows of cdc.pending.';
+comment on function cdc.enrich_changed() is 'Trigger of the tables that enriched tables read.';
+comment on function cdc.aggregate_changed() is 'Trigger of the tables that are aggregated.';

@@ -2,9 +2,12 @@
 
 use pgrx::prelude::*;
 
+mod aggregate;
 mod apply;
 mod attach;
+mod change_triggers;
 mod dlq;
+mod enrich;
 mod explain;
 mod extract_xml;
 mod inbox;
@@ -12,7 +15,9 @@ mod maintenance;
 mod plan_cache;
 mod preset;
 mod promote;
+mod resolve;
 mod settings;
+mod settings_scope;
 mod sql_error;
 mod subtransaction;
 mod workers;
@@ -30,6 +35,11 @@ extension_sql_file!(
     "../sql/dead_letters.sql",
     name = "dead_letters",
     requires = ["bootstrap", dlq::dlq_replay_ids]
+);
+extension_sql_file!(
+    "../sql/enrich.sql",
+    name = "enrich",
+    requires = ["bootstrap", enrich::pending::pending_rows]
 );
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 

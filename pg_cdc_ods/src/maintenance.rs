@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use crate::dlq::{self, Replay};
 use crate::settings;
 use crate::sql_error::spi_failed;
+use crate::{enrich, workers};
 
 /// Rows cleared away in one step at most, so that no step takes long; the next one goes on.
 const CLEAR_LIMIT: i64 = 10_000;
@@ -50,6 +51,9 @@ pub(crate) struct Done {
 
 /// Does a maintenance step in the current transaction.
 pub(crate) fn step() -> Done {
+    if Spi::connect_mut(enrich::retry_failed) {
+        workers::wake_at_commit();
+    }
     Done {
         replay: dlq::retry_due(),
         dead_letters_cleared: clear(CLEAR_DEAD_LETTERS, settings::DLQ_RETENTION_MIN.get()),

@@ -43,6 +43,8 @@ pub(crate) static DLQ_RETENTION_MIN: GucSetting<i32> = GucSetting::<i32>::new(7 
 pub(crate) static TOMBSTONE_RETENTION_MIN: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// How often the apply worker does the maintenance step, in seconds; 0 is never.
 pub(crate) static MAINTENANCE_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
+/// Enriched rows that are made anew in one step, beyond those that a batch itself has changed.
+pub(crate) static ENRICH_STEP: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// Defines all settings; called once when the library is loaded.
 pub(crate) fn init() {
@@ -95,6 +97,16 @@ pub(crate) fn init() {
         60_000,
         GucContext::Sighup,
         GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.enrich_step",
+        c"Enriched rows that are made anew in one step.",
+        c"A change that concerns more rows is worked off in steps between batches.",
+        &ENRICH_STEP,
+        1,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
     );
     source_settings();
     maintenance_settings();

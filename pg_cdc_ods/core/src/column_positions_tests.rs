@@ -78,6 +78,7 @@ fn change(at: usize, kind: ChangeKind<'static>) -> RowChange<'static> {
         position: Position::from_time(at as i64, 0),
         op: Operation::Update,
         source_ts: None,
+        first_ts: None,
         message: at,
         kind,
     }

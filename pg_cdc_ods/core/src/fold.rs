@@ -20,7 +20,8 @@ impl<'a> Fold<'a> {
     pub fn push(&mut self, change: RowChange<'a>) {
         let changes = self.by_key.entry(change.key_bytes.clone()).or_default();
         let place = changes.partition_point(|other| other.position < change.position);
-        if changes.get(place).is_some_and(|other| other.position == change.position) {
+        if let Some(same) = changes.get_mut(place).filter(|other| other.position == change.position) {
+            same.seen_at(change.first_ts);
             return;
         }
         changes.insert(place, change);
@@ -51,8 +52,9 @@ fn drop_superseded(changes: &mut Vec<RowChange<'_>>) {
     let mut newest_first = std::mem::take(changes).into_iter().rev();
     let mut kept: Vec<RowChange<'_>> = newest_first.next().into_iter().collect();
     for older in newest_first {
-        if !kept.iter().any(|newer| supersedes(newer, &older)) {
-            kept.push(older);
+        match kept.iter_mut().find(|newer| supersedes(newer, &older)) {
+            Some(newer) => newer.seen_at(older.first_ts),
+            None => kept.push(older),
         }
     }
     kept.reverse();
@@ -89,7 +91,8 @@ mod tests {
             key_bytes: key.to_be_bytes().to_vec(),
             position: Position::from_time(at, 0),
             op: Operation::Update,
-            source_ts: None,
+            source_ts: Some(at),
+            first_ts: Some(at),
             message: at as usize,
             kind,
         }
@@ -124,6 +127,15 @@ mod tests {
         fold.push(change(1, 1, upsert(vec![set(1), set(1)])));
         let rounds = fold.into_rounds();
         assert_eq!(rounds.iter().map(|round| round[0].message).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn the_time_of_the_first_change_is_kept() {
+        let mut fold = Fold::default();
+        fold.push(change(1, 3, upsert(vec![set(3)])));
+        fold.push(change(1, 2, ChangeKind::Delete));
+        fold.push(change(1, 5, upsert(vec![set(5)])));
+        assert_eq!(fold.into_rounds()[0][0].first_ts, Some(2));
     }
 
     #[test]

@@ -9,9 +9,11 @@
 //!      schema, position    value, column_rule
 //! ```
 
+mod aggregate;
 mod column_positions;
 mod column_rule;
 mod drift;
+mod enrichment;
 mod envelope;
 mod fold;
 mod infer;
@@ -24,13 +26,17 @@ mod row;
 mod schema;
 mod sketch;
 mod source_table;
+mod sql_name;
 mod time;
+mod unindexed_scan;
 mod value;
 mod xml;
 
+pub use aggregate::Aggregate;
 pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, merge};
 pub use column_rule::{ColumnRule, ColumnRuleError};
 pub use drift::{ColumnDrift, Completeness, Drift, Kind, Kinds, SourceColumns};
+pub use enrichment::{DeclaredDependency, Dependency, DependencyError, Enrichment, Expect, Policy, RowEvent};
 pub use envelope::{
     BareRows, Control, DecodeSettings, Decoded, Decoder, Event, EventKey, Message, Operation, decode,
 };
@@ -45,7 +51,9 @@ pub use row::{Field, Row};
 pub use schema::{Meaning, Schema, SemanticType, Structured, TimeUnit};
 pub use sketch::Sketch;
 pub use source_table::SourceTable;
+pub use sql_name::{quote_name, quote_text};
 pub use time::{PG_EPOCH_UNIX_MICROS, parse_date, parse_timestamp};
+pub use unindexed_scan::{UnindexedScan, unindexed_scans};
 pub use value::{ColumnType, Value, ValueError};
 pub use xml::{
     OnMalformed, XmlError, XmlErrorKind, XmlExtraction, XmlLimit, XmlLimits, XmlMapping, XmlMappingError,

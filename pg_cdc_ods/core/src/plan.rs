@@ -93,6 +93,8 @@ pub struct RowChange<'a> {
     pub op: Operation,
     /// The source's time, microseconds since the Unix epoch.
     pub source_ts: Option<i64>,
+    /// The earliest such time of this change and of those of its key that it made needless.
+    pub first_ts: Option<i64>,
     /// The place of its message in the batch, to find it again when the row is refused.
     pub message: usize,
     /// What is done.
@@ -100,6 +102,11 @@ pub struct RowChange<'a> {
 }
 
 impl RowChange<'_> {
+    /// Takes into account a time at which its key was seen.
+    pub fn seen_at(&mut self, time: Option<i64>) {
+        self.first_ts = self.first_ts.into_iter().chain(time).min();
+    }
+
     /// Whether the change leaves some of the row as it is: values that were not sent.
     pub fn is_partial(&self) -> bool {
         match &self.kind {
@@ -459,7 +466,7 @@ fn change<'a>(
     kind: ChangeKind<'a>,
 ) -> RowChange<'a> {
     let (position, op, source_ts) = (event.position.clone(), event.op, event.source_ts);
-    RowChange { key, key_bytes, position, op, source_ts, message, kind }
+    RowChange { key, key_bytes, position, op, source_ts, first_ts: source_ts, message, kind }
 }
 
 fn required<'e, 'a>(row: &'e Option<Row<'a>>, image: &str) -> Result<&'e Row<'a>, Reject> {

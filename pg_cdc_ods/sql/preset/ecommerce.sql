@@ -1,4 +1,5 @@
--- The e-commerce preset: five ODS tables, fed by the sources of the same name in any schema.
+-- The e-commerce preset: five ODS tables, fed by the sources of the same name in any schema, the enriched orders, and
+-- what they sum up to.
 
 create table if not exists @schema@.cdc_orders (
     order_id bigint primary key,
@@ -12,7 +13,8 @@ create table if not exists @schema@.cdc_orders (
     source_op text,
     source_ts timestamptz,
     source_pos bytea,
-    processed_at timestamptz
+    processed_at timestamptz,
+    first_source_ts timestamptz
 ) with (fillfactor = 85);
 create index if not exists cdc_orders_customer_id on @schema@.cdc_orders (customer_id);
 
@@ -122,6 +124,92 @@ select cdc.extract_xml('*.CUSTOMERS', 'ADDRESSES', '@schema@.cdc_customer_addres
            "street": "street/text()",
            "city": "city/text()",
            "zip": "zip/text()"}');
+
+-- Enriched orders ----------------------------------------------------------------------------------------------------
+
+create table if not exists @schema@.cdc_orders_enriched (
+    order_id bigint primary key,
+    customer_id bigint,
+    customer_name text,
+    customer_tier text,
+    customer_region text,
+    total_amount numeric(15,2),
+    item_count integer,
+    items_total numeric(15,2),
+    product_names text[],
+    product_categories text[],
+    category_totals numeric(15,2)[],
+    order_date timestamp,
+    status text,
+    complete boolean,
+    missing text[],
+    window_start timestamp,
+    window_end timestamp,
+    processed_at timestamptz
+) with (fillfactor = 85);
+create index if not exists cdc_orders_enriched_missing on @schema@.cdc_orders_enriched (order_id) where missing <> '{}';
+comment on column @schema@.cdc_orders_enriched.category_totals is 'The subtotals of the items of each of product_categories.';
+comment on column @schema@.cdc_orders_enriched.missing is
+    'What has not come: customer, items, or the product of an item (products).';
+
+select cdc.enrich('orders_enriched', '@schema@.cdc_orders_enriched', 'order_id',
+    $query$
+        select o.order_id, o.customer_id, c.name as customer_name, c.tier as customer_tier, c.region as customer_region,
+               o.total_amount, i.item_count, i.items_total, i.product_names, g.product_categories, g.category_totals,
+               o.order_date, o.status, m.missing = '{}' as complete, m.missing,
+               w.window_start, w.window_start + interval '5 minutes' as window_end
+          from @schema@.cdc_orders o
+          left join @schema@.cdc_customers c on c.customer_id = o.customer_id
+         cross join lateral (
+            select count(*)::integer as item_count, coalesce(sum(x.subtotal), 0) as items_total,
+                   coalesce(array_agg(distinct p.name order by p.name) filter (where p.name is not null), '{}')
+                       as product_names,
+                   coalesce(bool_or(p.product_id is null), false) as lacks_products
+              from @schema@.cdc_order_items x left join @schema@.cdc_products p on p.product_id = x.product_id
+             where x.order_id = o.order_id) i
+         cross join lateral (
+            select coalesce(array_agg(t.category order by t.category), '{}') as product_categories,
+                   coalesce(array_agg(t.total order by t.category), '{}') as category_totals
+              from (select p.category, coalesce(sum(x.subtotal), 0) as total
+                      from @schema@.cdc_order_items x join @schema@.cdc_products p on p.product_id = x.product_id
+                     where x.order_id = o.order_id and p.category is not null group by p.category) t) g
+         cross join lateral (
+            select array_remove(array[case when c.customer_id is null then 'customer' end,
+                                      case when i.item_count = 0 then 'items' end,
+                                      case when i.lacks_products then 'products' end], null) as missing) m
+         cross join lateral (
+            select date_bin('5 minutes', coalesce(o.first_source_ts, o.source_ts) at time zone 'UTC', '2001-01-01')
+                       as window_start) w
+    $query$,
+    '[{"table": "@schema@.cdc_orders", "keys": "select order_id from changed"},
+      {"table": "@schema@.cdc_order_items", "keys": "select order_id from changed",
+       "uses": ["order_id", "product_id", "subtotal"]},
+      {"table": "@schema@.cdc_customers", "uses": ["name", "tier", "region"],
+       "keys": "select o.order_id from changed c join @schema@.cdc_orders o on o.customer_id = c.customer_id"},
+      {"table": "@schema@.cdc_products", "uses": ["name", "category"],
+       "keys": "select x.order_id from changed p join @schema@.cdc_order_items x on x.product_id = p.product_id"}]');
+
+create table if not exists @schema@.cdc_order_aggregations (
+    window_start timestamp not null,
+    window_end timestamp not null,
+    customer_tier text,
+    product_category text,
+    order_count bigint not null,
+    total_revenue numeric(20,2) not null,
+    avg_order_value numeric(20,2) generated always as (total_revenue / nullif(order_count, 0)) stored,
+    closed boolean not null default false,
+    unique nulls not distinct (window_start, customer_tier, product_category)
+) with (fillfactor = 70);
+create index if not exists cdc_order_aggregations_open on @schema@.cdc_order_aggregations (window_end) where not closed;
+
+select cdc.aggregate('order_aggregations', '@schema@.cdc_orders_enriched', '@schema@.cdc_order_aggregations',
+    $contributions$
+        select e.window_start as event_time, e.customer_tier, k.category as product_category,
+               case when k.category is null then e.total_amount else k.total end as total_revenue
+          from changed e
+          left join lateral unnest(e.product_categories, e.category_totals) as k(category, total) on true
+    $contributions$,
+    groups => array['customer_tier', 'product_category'], counter => 'order_count');
 
 create or replace view @schema@.cdc_dlq as select * from cdc.dlq;
 create or replace view @schema@.v_dlq_summary as select * from cdc.dlq_summary;

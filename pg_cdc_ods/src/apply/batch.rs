@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, Position, Reject, RowChange};
-use pgrx::pg_sys;
+use cdc_core::{
+    Decoded, Decoder, ErrorType, Event, Fold, Operation, PG_EPOCH_UNIX_MICROS, Position, Reject, RowChange,
+};
+use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::Counts;
@@ -16,6 +18,8 @@ use super::schema_history;
 use super::target_cache;
 use super::targets::Targets;
 use super::truncate;
+use crate::aggregate::advance_clock;
+use crate::enrich::{Collecting, refresh_dirty};
 use crate::inbox::Message;
 use crate::settings;
 use crate::sql_error::spi_failed;
@@ -32,6 +36,7 @@ pub(crate) struct Applied {
 /// Applies messages in the current transaction. The caller holds the progress lock, and keeps what was rejected.
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Applied {
     fire_constraints_at_once(client);
+    let collecting = Collecting::begin(client);
     let Decoding { events, controls, mut rejected } = decode(messages);
     let mut targets = target_cache::take(client);
     attach_themselves(client, &mut targets, &events);
@@ -52,8 +57,12 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
     }
     rejected.append(&mut planned.rejected);
     let counts = Counts { events: messages.len() as i64, ..Counts::default() };
+    let newest = planned.newest;
     let counts = write(client, &mut targets, planned, counts, &mut rejected);
     target_cache::keep(targets);
+    refresh_dirty(client, &collecting);
+    drop(collecting);
+    advance_clock(client, newest.map(moment));
     Applied { counts, rejected, controls }
 }
 
@@ -88,6 +97,8 @@ struct Planned<'a> {
     truncates: BTreeMap<usize, Position>,
     /// The number of changes before they were folded.
     changes: i64,
+    /// The source's time of the newest change, in microseconds since the Unix epoch.
+    newest: Option<i64>,
     rejected: Vec<Rejected>,
     /// Events with values that do not fit: their targets, and their places in the list of events.
     misfits: Vec<(usize, usize)>,
@@ -104,6 +115,7 @@ fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
                     *newest = event.position.clone().max(newest.clone());
                 }
                 planned.changes += changes.len() as i64;
+                planned.newest = planned.newest.max(event.source_ts);
                 let fold = planned.folds.entry(index).or_default();
                 changes.into_iter().for_each(|change| fold.push(change));
                 continue;
@@ -162,6 +174,12 @@ fn write(
     counts.stale = planned.changes - applied;
     counts.dead_lettered = rejected.len() as i64;
     counts
+}
+
+/// A moment given in microseconds since the Unix epoch; one beyond what PostgreSQL can store is its last.
+fn moment(unix_micros: i64) -> TimestampWithTimeZone {
+    TimestampWithTimeZone::try_from(unix_micros.saturating_sub(PG_EPOCH_UNIX_MICROS))
+        .unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
 }
 
 /// Makes deferrable constraints and constraint triggers of the targets fire with their statement, for the rest of the

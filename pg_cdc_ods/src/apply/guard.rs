@@ -49,12 +49,13 @@ fn row_fault(failure: &Failure) -> Option<Reject> {
 }
 
 /// The five characters of a SQLSTATE from PostgreSQL's packed number: six bits for each.
-fn sqlstate(code: PgSqlErrorCode) -> String {
+pub(crate) fn sqlstate(code: PgSqlErrorCode) -> String {
     let packed = code as i32;
     (0..5).map(|place| char::from(b'0' + ((packed >> (6 * place)) & 0x3f) as u8)).collect()
 }
 
-fn raise_again(failure: &Failure) -> ! {
+/// Raises a failure as the ERROR it was; never returns.
+pub(crate) fn raise_again(failure: &Failure) -> ! {
     let mut report =
         pg_sys::panic::ErrorReport::new(failure.code, failure.message.clone(), pgrx::function_name!());
     if let Some(detail) = &failure.detail {
@@ -70,7 +71,7 @@ pub(super) fn as_owner<R>(target: &Target, work: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `work` with the rights of a role, and only those.
-pub(super) fn as_user<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
+pub(crate) fn as_user<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     // SAFETY: saves and sets the backend's current user as SECURITY DEFINER functions do. If `work` raises an
     // ERROR the end of the (sub)transaction restores both.

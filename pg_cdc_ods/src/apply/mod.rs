@@ -14,6 +14,7 @@ mod documents;
 mod evolve;
 mod explain;
 mod extractions;
+mod first_seen;
 mod guard;
 mod progress;
 mod round;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+use crate::enrich;
 use crate::inbox::{self, Batch, Message};
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
@@ -37,6 +39,7 @@ pub(crate) use batch::apply_messages;
 pub(crate) use dead_letters::{Rejected, printable};
 pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
+pub(crate) use guard::{as_user, raise_again, sqlstate};
 pub(crate) use target_cache::enable as keep_targets;
 pub(crate) use targets::BOOKKEEPING;
 
@@ -133,6 +136,11 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
                 break;
             }
         }
+        if max_events.is_none() {
+            while enrich::work_off(client) {
+                pgrx::check_for_interrupts!();
+            }
+        }
         total
     })
 }
@@ -165,6 +173,9 @@ fn flush(timeout: default!(Option<Interval>, "'1 minute'")) -> bool {
             );
         }
         applied += apply_waiting(Some(i64::from(BATCH_SIZE.get()))).events;
+    }
+    while enrich::work_off_step() && Instant::now() < deadline {
+        pgrx::check_for_interrupts!();
     }
     true
 }

@@ -13,6 +13,7 @@ use pgrx::spi::SpiClient;
 
 use super::dead_letters::Rejected;
 use super::documents::{self, Documents};
+use super::first_seen::{self, FirstSeen};
 use super::guard::{as_owner, write_or_halve};
 use super::row_memory::{self, Memory};
 use super::statements;
@@ -40,8 +41,9 @@ pub(super) fn apply_round(
 ) -> RoundOutcome {
     let Ok(plan) = target.plan() else { return RoundOutcome::default() };
     let memory = row_memory::recall(client, target, &round);
-    let (documents, round, outcome) = Documents::extract(target, plan, round);
-    let mut writer = Writer { client, target, plan, outcome };
+    let (documents, mut round, outcome) = Documents::extract(target, plan, round);
+    let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, plan, &mut round, &memory));
+    let mut writer = Writer { client, target, plan, outcome, as_newest: 0 };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
         let gone = deleted.max(target.truncated_at.as_ref());
@@ -56,6 +58,9 @@ pub(super) fn apply_round(
     let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge, &memory) };
     if !target.extractions.is_empty() {
         writer.write_documents(&documents, &whole, &merged);
+    }
+    if let Some(first_seen) = first_seen {
+        first_seen.lower(writer.client, target, writer.as_newest);
     }
     writer.outcome
 }
@@ -81,17 +86,25 @@ struct Writer<'w, 'c> {
     target: &'w Target,
     plan: &'w Plan,
     outcome: RoundOutcome,
+    /// How many changes were written that are the newest of their rows.
+    as_newest: i64,
 }
 
 impl Writer<'_, '_> {
     /// Writes changes each of which is the newest of its row, or is left out by the statement.
     fn write(&mut self, changes: &[RowChange<'_>]) {
+        let before = self.outcome.upserted + self.outcome.deleted;
         let (deletes, upserts): (Vec<_>, Vec<_>) =
             changes.iter().partition(|change| change.kind == ChangeKind::Delete);
         if !deletes.is_empty() {
+            let first_ts = if self.target.keeps_first_ts {
+                as_owner(self.target, || first_seen::of_rows(self.target, self.plan, &deletes))
+            } else {
+                Vec::new()
+            };
             self.outcome.deleted +=
                 self.guarded(&deletes, &|changes| statements::delete(self.target, self.plan, changes));
-            row_memory::remember_deletes(self.client, self.target, &deletes);
+            row_memory::remember_deletes(self.client, self.target, &deletes, &first_ts);
             documents::remove_orphans(self.target, self.plan, &deletes);
         }
         let mut by_shape: BTreeMap<Shape, Vec<&RowChange<'_>>> = BTreeMap::new();
@@ -104,6 +117,7 @@ impl Writer<'_, '_> {
                 statements::upsert(self.target, self.plan, &mask, &overflow, changes)
             });
         }
+        self.as_newest += self.outcome.upserted + self.outcome.deleted - before;
     }
 
     /// Compares changes with the rows as they are stored, and writes what is left of them.
@@ -128,7 +142,7 @@ impl Writer<'_, '_> {
                         continue;
                     };
                     if is_delete {
-                        row_memory::remember_deletes(self.client, self.target, &[&change]);
+                        row_memory::remember_deletes(self.client, self.target, &[&change], &[]);
                     }
                     merged.late.push(Late { change: left, overflow, row });
                 }

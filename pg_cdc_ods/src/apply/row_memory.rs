@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::arrays::{ArrayParameter, parameter};
-use super::statements::positions;
+use super::statements::{positions, times};
 use super::targets::Target;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
@@ -19,12 +19,14 @@ use crate::sql_error::spi_failed;
 pub(super) struct Memory {
     /// The position of its newest delete.
     pub(super) deleted: Option<Position>,
+    /// The earliest time at which the key was seen before that delete, in microseconds since the Unix epoch.
+    pub(super) first_ts: Option<i64>,
     /// The positions of its columns, if its row is not uniform.
     pub(super) columns: Option<ColumnPositions>,
 }
 
 const RECALL: &str = "
-    select e.key, t.source_pos, p.positions
+    select e.key, t.source_pos, p.positions, (extract(epoch from t.first_source_ts) * 1000000)::bigint
       from unnest($2::bytea[]) as e(key)
       left join cdc.tombstones t on t.attachment_id = $1 and t.key = e.key
       left join cdc.column_positions p on p.attachment_id = $1 and p.key = e.key
@@ -42,7 +44,7 @@ pub(super) fn recall(
         for row in rows {
             let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
             let columns = row.get::<JsonB>(3)?.and_then(|json| serde_json::from_value(json.0).ok());
-            found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, columns });
+            found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, first_ts: row.get(4)?, columns });
         }
         Ok(found)
     });
@@ -50,18 +52,35 @@ pub(super) fn recall(
 }
 
 const REMEMBER_DELETES: &str = "
-    insert into cdc.tombstones as t (attachment_id, key, source_pos)
-    select $1, e.key, e.source_pos from unnest($2::bytea[], $3::bytea[]) as e(key, source_pos)
+    insert into cdc.tombstones as t (attachment_id, key, source_pos, first_source_ts)
+    select $1, e.key, e.source_pos, e.first_ts at time zone 'UTC'
+      from unnest($2::bytea[], $3::bytea[], $4::timestamp[]) as e(key, source_pos, first_ts)
     on conflict (attachment_id, key) do update
-       set source_pos = excluded.source_pos, deleted_at = excluded.deleted_at
+       set source_pos = excluded.source_pos, deleted_at = excluded.deleted_at,
+           first_source_ts = least(t.first_source_ts, excluded.first_source_ts)
      where excluded.source_pos > t.source_pos";
 
-/// Remembers that keys were deleted.
-pub(super) fn remember_deletes(client: &mut SpiClient<'_>, target: &Target, deletes: &[&RowChange<'_>]) {
+/// Remembers that keys were deleted, and when they were first seen: `first_ts_of_rows` is what their rows know of that,
+/// in the order of the deletes.
+pub(super) fn remember_deletes(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    deletes: &[&RowChange<'_>],
+    first_ts_of_rows: &[Option<i64>],
+) {
     if deletes.is_empty() {
         return;
     }
-    let args = [target.attachment_id.into(), keys(deletes.iter().copied()).datum, positions(deletes).datum];
+    let first_ts = deletes.iter().enumerate().map(|(place, delete)| {
+        let stored = first_ts_of_rows.get(place).copied().flatten();
+        delete.first_ts.into_iter().chain(stored).min().filter(|_| target.keeps_first_ts)
+    });
+    let args = [
+        target.attachment_id.into(),
+        keys(deletes.iter().copied()).datum,
+        positions(deletes).datum,
+        times(first_ts).datum,
+    ];
     if let Err(error) = plan_cache::update(client, REMEMBER_DELETES, &args) {
         spi_failed("cannot write cdc.tombstones", &error);
     }

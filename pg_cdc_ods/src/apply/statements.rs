@@ -8,7 +8,7 @@ use pgrx::spi::quote_identifier;
 
 use super::arrays::{self, ArrayParameter};
 use super::column_list::{ColumnList, execute};
-use super::targets::Target;
+use super::targets::{FIRST_SOURCE_TS, Target};
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
@@ -23,6 +23,13 @@ pub(super) fn upsert(
     let mut list = ColumnList::default();
     list.push_cells(plan, mask, changes);
     push_bookkeeping(&mut list, changes);
+    if target.keeps_first_ts {
+        list.push(
+            FIRST_SOURCE_TS,
+            "timestamp at time zone 'UTC'",
+            times(changes.iter().map(|change| change.first_ts)),
+        );
+    }
     let key = key_names(plan);
     let assignments: Vec<String> = list
         .targets
@@ -33,6 +40,9 @@ pub(super) fn upsert(
                 "extra_fields = coalesce(t.extra_fields || excluded.extra_fields, t.extra_fields, \
                  excluded.extra_fields)"
                     .to_owned()
+            }
+            FIRST_SOURCE_TS => {
+                format!("{FIRST_SOURCE_TS} = least(t.{FIRST_SOURCE_TS}, excluded.{FIRST_SOURCE_TS})")
             }
             name => format!("{name} = excluded.{name}"),
         })
@@ -167,8 +177,8 @@ fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>]) {
     list.push("extra_fields", "jsonb", extra_fields(changes));
     let ops = changes.iter().map(|change| Some(change.op.as_str()));
     list.push("source_op", "text", arrays::parameter("text", ops.collect()));
-    let times = changes.iter().map(|change| change.source_ts.map(|micros| micros - PG_EPOCH_UNIX_MICROS));
-    list.push("source_ts", "timestamp at time zone 'UTC'", arrays::timestamps(times.collect()));
+    let source_ts = changes.iter().map(|change| change.source_ts);
+    list.push("source_ts", "timestamp at time zone 'UTC'", times(source_ts));
     list.push("source_pos", "bytea", positions(changes));
 }
 
@@ -179,6 +189,11 @@ fn extra_fields(changes: &[&RowChange<'_>]) -> ArrayParameter {
         _ => None,
     });
     arrays::parameter("text", objects.collect())
+}
+
+/// Times in microseconds since the Unix epoch, as `timestamp[]`.
+pub(super) fn times(times: impl Iterator<Item = Option<i64>>) -> ArrayParameter {
+    arrays::timestamps(times.map(|time| time.map(|micros| micros - PG_EPOCH_UNIX_MICROS)).collect())
 }
 
 /// The positions of changes, as `bytea[]`.

@@ -23,6 +23,10 @@ pub(crate) const BOOKKEEPING: [(&str, &str); 5] = [
     ("processed_at", "timestamptz"),
 ];
 
+/// A column that a table may have beside those: the earliest `source_ts` of all events of its key, also of those that
+/// came too late to change the row, or before the key was deleted and came again.
+pub(super) const FIRST_SOURCE_TS: &str = "first_source_ts";
+
 /// A target table and what is needed to write to it.
 pub(crate) struct Target {
     /// The number of its attachment.
@@ -37,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) extractions: Vec<Extraction>,
     /// The columns that the source's events have had.
     pub(crate) source_columns: SourceColumns,
+    /// Whether the table has the column [`FIRST_SOURCE_TS`].
+    pub(super) keeps_first_ts: bool,
     /// The position of the newest truncate: what is older is gone.
     pub(crate) truncated_at: Option<Position>,
     /// The key of a target that is yet to be created; empty if it comes from the first events.
@@ -144,6 +150,7 @@ impl Targets {
                 targets.all.push(Target {
                     attachment_id,
                     owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
+                    keeps_first_ts: table_columns.iter().any(|(name, _)| name == FIRST_SOURCE_TS),
                     plan: make_plan(&settings, table_columns, &extractions),
                     extractions,
                     name: settings.name,
@@ -212,7 +219,7 @@ fn make_plan(
     }
     let columns = table_columns
         .into_iter()
-        .filter(|(name, _)| BOOKKEEPING.iter().all(|(own, _)| own != name))
+        .filter(|(name, _)| name != FIRST_SOURCE_TS && BOOKKEEPING.iter().all(|(own, _)| own != name))
         .map(|(name, type_name)| {
             let rule = match settings.columns.get(&name) {
                 Some(json) => ColumnRule::from_json(json).map_err(|error| refuse(error.to_string()))?,

@@ -4,6 +4,8 @@
 mod dead_letters;
 mod decoding;
 mod drift;
+mod enriched_orders;
+mod enrichment;
 mod explain;
 mod rights;
 mod rows;
@@ -41,4 +43,27 @@ pub(crate) fn alone() {
 pub(crate) fn preset() {
     alone();
     Spi::run("select cdc.install_preset('ecommerce')").unwrap();
+}
+
+/// What happens to one row of a source, at its place in the history.
+pub(crate) struct Happening {
+    table: &'static str,
+    op: char,
+    scn: u32,
+    row: &'static str,
+}
+
+pub(crate) const fn happening(table: &'static str, op: char, scn: u32, row: &'static str) -> Happening {
+    Happening { table, op, scn, row }
+}
+
+/// Puts its event into the inbox. Ten seconds pass from one place in the history to the next.
+pub(crate) fn tell(happening: &Happening) {
+    let Happening { table, op, scn, row } = happening;
+    let (before, after) = if *op == 'd' { (*row, "null") } else { ("null", *row) };
+    let time = 1_700_000_000_000 + u64::from(*scn) * 10_000;
+    let payload = format!(
+        r#"{{"op":"{op}","before":{before},"after":{after},"source":{{"scn":"{scn}","ts_ms":{time}}}}}"#
+    );
+    ingest(&format!("cdc/oracle/SALES/{table}/event"), &payload);
 }

@@ -12,7 +12,7 @@ use super::EXTENSION;
 use super::launcher::{attach_signal_handlers, reload_settings};
 use super::shared::{self, State};
 use crate::apply::{BatchOutcome, apply_batch, keep_targets};
-use crate::{maintenance, settings};
+use crate::{enrich, maintenance, settings};
 
 const NAME: &str = "pg_cdc_ods apply worker";
 const APPLICATION_NAME: &CStr = c"pg_cdc_ods apply worker";
@@ -95,9 +95,14 @@ fn drain(database: pg_sys::Oid) -> Extension {
         if !outcome.sent_at.is_empty() {
             shared::count_batch(database, &outcome.sent_at);
         }
+        // One step after each batch: neither keeps the other waiting for long.
+        let Some(is_enriching) = recording_errors(database, c"enriching", enrich::work_off_step) else {
+            return Extension::Missing;
+        };
+        let more = outcome.more || is_enriching;
         // SAFETY: outside of a transaction, as the statistics require.
-        unsafe { pg_sys::pgstat_report_stat(!outcome.more) };
-        if !outcome.more {
+        unsafe { pg_sys::pgstat_report_stat(!more) };
+        if !more {
             return Extension::Installed;
         }
         pg_sys::check_for_interrupts!();

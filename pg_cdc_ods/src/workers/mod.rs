@@ -11,6 +11,8 @@ mod sql;
 
 use pgrx::prelude::*;
 
+pub(crate) use sql::wake_at_commit;
+
 /// Name of the library and of the extension.
 const EXTENSION: &str = "pg_cdc_ods";
 

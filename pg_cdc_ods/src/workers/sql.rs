@@ -28,6 +28,12 @@ fn my_database() -> pg_sys::Oid {
 fn wake_apply_worker<'a>(
     _trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
+    wake_at_commit();
+    Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
+}
+
+/// Wakes the apply worker of this database when the transaction commits.
+pub(crate) fn wake_at_commit() {
     if shared::is_available() && !WAKE_REGISTERED.swap(true, Ordering::Relaxed) {
         register_xact_callback(PgXactCallbackEvent::Commit, || {
             WAKE_REGISTERED.store(false, Ordering::Relaxed);
@@ -37,7 +43,6 @@ fn wake_apply_worker<'a>(
             WAKE_REGISTERED.store(false, Ordering::Relaxed);
         });
     }
-    Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
 /// Asks the launcher, when the transaction commits, to start an apply worker in this database.

@@ -1,0 +1,288 @@
+//! The statements of an enriched table, as text.
+//!
+//! Keys travel as `text[]` and are cast to the key's type, so that keys of any type take the same way.
+
+use super::{Dependency, Enrichment, Policy};
+use crate::sql_name::{name_list, quote_name, quote_text};
+
+/// What happened to rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowEvent {
+    /// They are in `new_rows`.
+    Insert,
+    /// They are in `old_rows` and `new_rows`.
+    Update,
+    /// They are in `old_rows`.
+    Delete,
+}
+
+/// What most of the rows to refresh will turn out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Another than is stored.
+    Changed,
+    /// The same as is stored.
+    Same,
+}
+
+impl Dependency {
+    /// The quoted name of the table.
+    #[must_use]
+    pub fn quoted_table(&self) -> String {
+        format!("{}.{}", quote_name(&self.schema), quote_name(&self.table))
+    }
+
+    /// The rows before and after a change, without those in which nothing that matters has changed.
+    fn changed(&self, event: RowEvent) -> String {
+        match event {
+            RowEvent::Insert => "select * from new_rows".to_owned(),
+            RowEvent::Delete => "select * from old_rows".to_owned(),
+            RowEvent::Update if self.uses.is_empty() || self.row_key.is_empty() => {
+                "select * from new_rows union all select * from old_rows".to_owned()
+            }
+            RowEvent::Update => {
+                let versions = |these: &str, others: &str| {
+                    format!(
+                        "select a.* from {these} a where not exists (select from {others} b where {} and ({}) is not distinct from ({}))",
+                        self.same_row(),
+                        name_list("b.", &self.uses),
+                        name_list("a.", &self.uses),
+                    )
+                };
+                format!("{} union all {}", versions("new_rows", "old_rows"), versions("old_rows", "new_rows"))
+            }
+        }
+    }
+
+    fn same_row(&self) -> String {
+        let pairs: Vec<_> = self
+            .row_key
+            .iter()
+            .map(|name| quote_name(name))
+            .map(|name| format!("a.{name} = b.{name}"))
+            .collect();
+        pairs.join(" and ")
+    }
+}
+
+/// The limit of keys that a change may make dirty at once: its own rows and `$1` more.
+const KEYS_AT_ONCE: &str = "(select count(*) from changed) + $1";
+
+impl Enrichment {
+    /// The keys that a change of a dependency makes dirty, as an array, and the number of changed rows. `$1`: keys
+    /// allowed beyond one for each row; an array longer than that is cut off, one longer than allowed.
+    #[must_use]
+    pub fn dirty_keys(&self, dependency: &Dependency, event: RowEvent) -> String {
+        format!(
+            "with changed as ({}) select array_agg(d.key), (select count(*) from changed) from \
+             (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit {KEYS_AT_ONCE} + 1) d",
+            dependency.changed(event),
+            dependency.keys,
+            self.only_waiting(dependency),
+        )
+    }
+
+    /// The changed rows as one JSON array, to be mapped to keys later.
+    #[must_use]
+    pub fn changed_rows(&self, dependency: &Dependency, event: RowEvent) -> String {
+        format!(
+            "with changed as ({}) select jsonb_agg(to_jsonb(c)) from changed c",
+            dependency.changed(event)
+        )
+    }
+
+    /// The next keys of changed rows that were put off. `$1`: the rows as JSON; `$2`: the last key done, or null;
+    /// `$3`: how many.
+    #[must_use]
+    pub fn next_keys(&self, dependency: &Dependency) -> String {
+        format!(
+            "select array_agg(d.key::text order by d.key) from (select distinct k.key from ({}) k where {} order by 1 limit $3) d",
+            self.postponed_keys(dependency),
+            self.after_cursor("k.key", "$2"),
+        )
+    }
+
+    /// How many keys of changed rows that were put off are left; `$1` and `$2` as in [`Self::next_keys`].
+    #[must_use]
+    pub fn count_keys(&self, dependency: &Dependency) -> String {
+        format!(
+            "select count(distinct k.key) from ({}) k where {}",
+            self.postponed_keys(dependency),
+            self.after_cursor("k.key", "$2"),
+        )
+    }
+
+    fn postponed_keys(&self, dependency: &Dependency) -> String {
+        format!(
+            "with changed as (select * from jsonb_populate_recordset(null::{}, $1::jsonb)) \
+             select k.key::{} as key from ({}) as k(key) where k.key is not null{}",
+            dependency.quoted_table(),
+            self.key_type,
+            dependency.keys,
+            self.only_waiting(dependency),
+        )
+    }
+
+    /// With [`Policy::Pending`] a change concerns only rows that wait for it.
+    fn only_waiting(&self, dependency: &Dependency) -> String {
+        match (&dependency.part, dependency.policy) {
+            (Some(part), Policy::Pending) => format!(
+                " and exists (select from {} t where t.{} = k.key and {} = any (t.missing))",
+                self.target,
+                quote_name(&self.key),
+                quote_text(part),
+            ),
+            _ => String::new(),
+        }
+    }
+
+    fn after_cursor(&self, key: &str, cursor: &str) -> String {
+        format!("({cursor}::text is null or {key} > {cursor}::text::{})", self.key_type)
+    }
+
+    /// The next of all keys, those of the query and those of the table. `$1`: the last key done, or null; `$2`: how
+    /// many.
+    #[must_use]
+    pub fn next_of_all_keys(&self) -> String {
+        let key = quote_name(&self.key);
+        let part = |relation: &str| {
+            let after = self.after_cursor(&format!("r.{key}"), "$1");
+            format!(
+                "(select r.{key} as key from {relation} r where r.{key} is not null and {after} order by 1 limit $2)"
+            )
+        };
+        format!(
+            "select array_agg(d.key::text order by d.key) from (select key from ({} union {}) k order by 1 limit $2) d",
+            part(&format!("({})", self.query)),
+            part(&self.target),
+        )
+    }
+
+    /// Makes the table right for the keys `$1`; returns how many rows were written, and how many removed.
+    ///
+    /// A row that is as it should be is not written. To find that out by the conflict with it locks it, which is a write,
+    /// too; `Expect::Same` looks before, which costs a lookup for each row.
+    #[must_use]
+    pub fn refresh(&self, expect: Expect) -> String {
+        let key = quote_name(&self.key);
+        let keys = format!("any ($1::text[]::{}[])", self.key_type);
+        let stamp = |column, value| if self.stamped { format!(", {column}{value}") } else { String::new() };
+        let others: Vec<_> = self.columns.iter().filter(|name| **name != self.key).collect();
+        let merged: Vec<_> =
+            others.iter().map(|name| (quote_name(name), self.merged(name, "excluded"))).collect();
+        let assignments: Vec<_> = merged.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let stored: Vec<_> = merged.iter().map(|(name, _)| format!("t.{name}")).collect();
+        let values: Vec<_> = merged.iter().map(|(_, value)| value.as_str()).collect();
+        let look_before = match expect {
+            Expect::Changed => String::new(),
+            Expect::Same => format!(
+                "where not exists (select from {} t where t.{key} = f.{key} and ({}) is not distinct from ({}))",
+                self.target,
+                name_list("t.", &self.columns),
+                name_list("f.", &self.columns),
+            ),
+        };
+        format!(
+            "with fresh as materialized (select * from ({query}) q where q.{key} = {keys}), \
+             gone as (delete from {target} t where t.{key} = any (array( \
+                select k::{key_type} from unnest($1::text[]) k except select f.{key} from fresh f)) returning 1), \
+             written as (insert into {target} as t ({columns}{stamp_column}) \
+                select {columns}{stamp_value} from fresh f {look_before} \
+                on conflict ({key}) do update set {assignments}{stamp_assignment} \
+                where ({stored}) is distinct from ({values}) returning 1) \
+             select (select count(*) from written), (select count(*) from gone)",
+            query = self.query,
+            target = self.target,
+            key_type = self.key_type,
+            columns = name_list("", &self.columns),
+            stamp_column = stamp("processed_at", ""),
+            stamp_value = stamp("clock_timestamp()", ""),
+            stamp_assignment = stamp("processed_at", " = excluded.processed_at"),
+            assignments = assignments.join(", "),
+            stored = stored.join(", "),
+            values = values.join(", "),
+        )
+    }
+
+    /// Every row in which the table differs from its query: key, what the query gives, what is stored. `$1`: how many
+    /// at most.
+    #[must_use]
+    pub fn differences(&self) -> String {
+        let key = quote_name(&self.key);
+        let expected: Vec<_> = self
+            .columns
+            .iter()
+            .map(|name| {
+                (
+                    quote_name(name),
+                    if *name == self.key { format!("q.{key}") } else { self.merged(name, "q") },
+                )
+            })
+            .collect();
+        // The table's own types decide what is equal: a sum with more digits than its column is the same once stored.
+        let cast: Vec<_> = expected.iter().map(|(name, value)| format!("{value} as {name}")).collect();
+        format!(
+            "select coalesce(e.{key}, t.{key})::text, \
+                case when e.{key} is not null then (select to_jsonb(x) from (select {e_columns}) x) end, \
+                case when t.{key} is not null then (select to_jsonb(x) from (select {t_columns}) x) end \
+             from (select r.* from (select {cast} from ({query}) q left join {target} t on t.{key} = q.{key} \
+                                     where q.{key} is not null) q \
+                   cross join lateral jsonb_populate_record(null::{target}, to_jsonb(q)) r) e \
+             full join {target} t on t.{key} = e.{key} \
+             where e.{key} is null or t.{key} is null or ({e_columns}) is distinct from ({t_columns}) limit $1",
+            cast = cast.join(", "),
+            query = self.query,
+            target = self.target,
+            e_columns = name_list("e.", &self.columns),
+            t_columns = name_list("t.", &self.columns),
+        )
+    }
+
+    /// How many rows wait for each part.
+    #[must_use]
+    pub fn waiting(&self) -> Option<String> {
+        self.columns.iter().any(|name| name == "missing").then(|| {
+            format!(
+                "select part, count(*) from {} t cross join lateral unnest(t.missing) as part \
+                 where t.missing <> '{{}}' group by part order by part",
+                self.target
+            )
+        })
+    }
+
+    /// The value that a column gets when the row `t` is there: the fresh one, unless a part that the row has keeps it.
+    fn merged(&self, column: &str, fresh: &str) -> String {
+        let quoted = quote_name(column);
+        let fresh_value = format!("{fresh}.{quoted}");
+        let keeping = || self.dependencies.iter().filter(|dependency| dependency.policy == Policy::Pending);
+        match column {
+            "missing" => keeping().fold(fresh_value, |value, dependency| {
+                let part = quote_text(dependency.part.as_deref().unwrap_or_default());
+                format!(
+                    "case when {} then array_remove({value}, {part}) else {value} end",
+                    self.keeps(dependency, fresh)
+                )
+            }),
+            "complete" if keeping().next().is_some() => {
+                format!("{fresh_value} or {} = '{{}}'", self.merged("missing", fresh))
+            }
+            _ => keeping().filter(|dependency| dependency.columns.iter().any(|name| name == column)).fold(
+                fresh_value,
+                |value, dependency| {
+                    format!("case when {} then t.{quoted} else {value} end", self.keeps(dependency, fresh))
+                },
+            ),
+        }
+    }
+
+    /// Whether the row `t` has the part already, and of the same row of the dimension.
+    fn keeps(&self, dependency: &Dependency, fresh: &str) -> String {
+        let part = quote_text(dependency.part.as_deref().unwrap_or_default());
+        let mut keeps = format!("t.{} is not null and {part} <> all (t.missing)", quote_name(&self.key));
+        for name in &dependency.reference {
+            let name = quote_name(name);
+            keeps.push_str(&format!(" and t.{name} is not distinct from {fresh}.{name}"));
+        }
+        keeps
+    }
+}

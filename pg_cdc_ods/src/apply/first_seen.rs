@@ -1,0 +1,118 @@
+//! When the key of a row was first seen, for targets that keep it: the earliest time of all its events.
+//!
+//! An event that came too late to change the row still counts, and so does one from before the key was deleted and came
+//! again. So the time is the same whatever order events arrive in.
+
+use std::collections::HashMap;
+
+use cdc_core::{Plan, RowChange};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use super::arrays::parameter;
+use super::column_list::{ColumnList, execute};
+use super::guard::as_owner;
+use super::row_memory::Memory;
+use super::statements::times;
+use super::targets::{FIRST_SOURCE_TS, Target};
+use crate::sql_error::spi_failed;
+
+/// The times of the changes of a round, to be told to rows that the changes themselves do not write.
+pub(super) struct FirstSeen {
+    /// The keys, and then the times.
+    list: ColumnList,
+    matches: Vec<String>,
+    /// Keys and times of changes that are older than the delete of their key.
+    outlived: Vec<(Vec<u8>, Option<i64>)>,
+    changes: usize,
+}
+
+const LOWER_TOMBSTONES: &str = "
+    update cdc.tombstones t set first_source_ts = least(t.first_source_ts, e.first_ts at time zone 'UTC')
+      from unnest($2::bytea[], $3::timestamp[]) as e(key, first_ts)
+     where t.attachment_id = $1 and t.key = e.key";
+
+impl FirstSeen {
+    /// Tells the changes what is remembered of their keys, and keeps their times.
+    pub(super) fn recall(
+        target: &Target,
+        plan: &Plan,
+        round: &mut [RowChange<'_>],
+        memory: &HashMap<Vec<u8>, Memory>,
+    ) -> Self {
+        let truncated_at = target.truncated_at.as_ref();
+        let mut outlived = Vec::new();
+        for change in round.iter_mut() {
+            if truncated_at.is_some_and(|truncated_at| change.position <= *truncated_at) {
+                // Its row is gone with the table, and with it what it knew.
+                change.first_ts = None;
+                continue;
+            }
+            let Some(memory) = memory.get(&change.key_bytes) else { continue };
+            change.seen_at(memory.first_ts);
+            if memory.deleted.as_ref().is_some_and(|deleted| change.position <= *deleted) {
+                outlived.push((change.key_bytes.clone(), change.first_ts));
+            }
+        }
+        let borrowed: Vec<_> = round.iter().collect();
+        let mut list = ColumnList::default();
+        let matches = list.push_key(plan, &borrowed);
+        let first_ts = times(borrowed.iter().map(|change| change.first_ts));
+        list.push(FIRST_SOURCE_TS, "timestamp at time zone 'UTC'", first_ts);
+        Self { list, matches, outlived, changes: borrowed.len() }
+    }
+
+    /// Gives rows and tombstones the earlier times of changes that were not written, if there are any.
+    pub(super) fn lower(self, client: &mut SpiClient<'_>, target: &Target, written: i64) {
+        if written >= self.changes as i64 {
+            return;
+        }
+        let time = self.list.expressions.last().map(String::as_str).unwrap_or_default();
+        let sql = format!(
+            "update {} as t set {FIRST_SOURCE_TS} = {time} from unnest({}) as e({}) where {} and {time} < t.{FIRST_SOURCE_TS}",
+            target.name,
+            self.list.parameters.join(", "),
+            self.list.elements.join(", "),
+            self.matches.join(" and "),
+        );
+        as_owner(target, || execute(&sql, &self.list.datums));
+        if self.outlived.is_empty() {
+            return;
+        }
+        let (keys, first_ts): (Vec<_>, Vec<_>) = self.outlived.into_iter().unzip();
+        let args = [
+            target.attachment_id.into(),
+            parameter("bytea", keys.into_iter().map(Some).collect()).datum,
+            times(first_ts.into_iter()).datum,
+        ];
+        if let Err(error) = client.update(LOWER_TOMBSTONES, None, &args) {
+            spi_failed("cannot write cdc.tombstones", &error);
+        }
+    }
+}
+
+/// What rows know of when their keys were first seen, in the order of the changes; microseconds since the Unix epoch.
+pub(super) fn of_rows(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -> Vec<Option<i64>> {
+    let mut list = ColumnList::default();
+    let matches = list.push_key(plan, changes);
+    let sql = format!(
+        "select e.place, (extract(epoch from t.{FIRST_SOURCE_TS}) * 1000000)::bigint \
+           from unnest({}) with ordinality as e({}, place) join {} as t on {}",
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        target.name,
+        matches.join(" and "),
+    );
+    let mut found = vec![None; changes.len()];
+    let read = Spi::connect_mut(|client| {
+        for row in client.update(&sql, None, &list.datums)? {
+            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
+            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                *slot = row.get(2)?;
+            }
+        }
+        Ok(())
+    });
+    read.unwrap_or_else(|error| spi_failed("cannot read a target", &error));
+    found
+}

@@ -1,0 +1,107 @@
+//! What is configured, as the trigger functions and the refresh need it.
+
+use cdc_core::{Aggregate, Enrichment};
+use pgrx::spi::SpiClient;
+use pgrx::{JsonB, pg_sys};
+use serde::Deserialize;
+
+use crate::sql_error::{raise, spi_failed};
+
+/// All enriched tables and window aggregates.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Catalog {
+    /// In the order they were made in: one that reads another's table comes after it.
+    pub(crate) enrichments: Vec<ConfiguredEnrichment>,
+    pub(crate) aggregates: Vec<ConfiguredAggregate>,
+}
+
+/// An enriched table, and what only this server knows of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConfiguredEnrichment {
+    #[serde(flatten)]
+    pub(crate) enrichment: Enrichment,
+    owner: u32,
+    /// The oids of the tables of its dependencies, in their order; 0 for one that does not exist.
+    relations: Vec<u32>,
+}
+
+/// A window aggregate, and what only this server knows of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConfiguredAggregate {
+    #[serde(flatten)]
+    pub(crate) aggregate: Aggregate,
+    owner: u32,
+    source_relation: u32,
+}
+
+const LOAD: &str = "
+    select jsonb_build_object(
+        'enrichments', coalesce((
+            select jsonb_agg(to_jsonb(e) || jsonb_build_object(
+                       'target', format('%I.%I', e.target_schema, e.target_table),
+                       'owner', e.owner::oid::bigint,
+                       'relations', (
+                           select jsonb_agg(coalesce(to_regclass(format('%I.%I', d.dependency->>'schema',
+                                                                        d.dependency->>'table'))::oid::bigint, 0)
+                                            order by d.place)
+                             from jsonb_array_elements(e.dependencies) with ordinality as d(dependency, place)))
+                   order by e.enrichment_id)
+              from cdc.enrichments e), '[]'),
+        'aggregates', coalesce((
+            select jsonb_agg(to_jsonb(a) || jsonb_build_object(
+                       'source', format('%I.%I', a.source_schema, a.source_table),
+                       'target', format('%I.%I', a.target_schema, a.target_table),
+                       'owner', a.owner::oid::bigint,
+                       'source_relation', coalesce(to_regclass(format('%I.%I', a.source_schema,
+                                                                      a.source_table))::oid::bigint, 0),
+                       'watermark', case a.time_type
+                           when 'timestamp without time zone'
+                           then ((c.newest - a.watermark_delay) at time zone 'UTC')::text
+                           else (c.newest - a.watermark_delay)::text end)
+                   order by a.aggregate_id)
+              from cdc.aggregates a cross join cdc.event_clock c), '[]'))";
+
+impl Catalog {
+    /// Reads the configuration as it is now.
+    pub(crate) fn load(client: &mut SpiClient<'_>) -> Self {
+        let json = client.update(LOAD, Some(1), &[]).and_then(|row| row.first().get_one::<JsonB>());
+        let json = json.unwrap_or_else(|error| spi_failed("cannot read cdc.enrichments", &error));
+        let json = json.map_or(serde_json::Value::Null, |json| json.0);
+        serde_json::from_value(json).unwrap_or_else(|error| {
+            raise(
+                pgrx::PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
+                format!("cannot read cdc.enrichments and cdc.aggregates: {error}"),
+                "Configure with cdc.enrich() and cdc.aggregate() only.",
+            )
+        })
+    }
+
+    /// An enriched table by its number.
+    pub(crate) fn enrichment(&self, id: i32) -> Option<&ConfiguredEnrichment> {
+        self.enrichments.iter().find(|configured| configured.enrichment.enrichment_id == id)
+    }
+}
+
+impl ConfiguredEnrichment {
+    /// The role that the query runs as.
+    pub(crate) fn owner(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.owner)
+    }
+
+    /// The place of a table among the dependencies.
+    pub(crate) fn dependency_on(&self, relation: pg_sys::Oid) -> Option<usize> {
+        self.relations.iter().position(|oid| *oid == relation.to_u32())
+    }
+}
+
+impl ConfiguredAggregate {
+    /// The role that the contributions' query runs as.
+    pub(crate) fn owner(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.owner)
+    }
+
+    /// Whether a table is the one that is aggregated.
+    pub(crate) fn reads(&self, relation: pg_sys::Oid) -> bool {
+        self.source_relation == relation.to_u32()
+    }
+}

@@ -1,0 +1,147 @@
+//! The trigger of the tables that enriched tables read: which keys does a change make dirty?
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use cdc_core::{Dependency, Enrichment, RowEvent};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use pgrx::trigger_support::PgTriggerOperation;
+use pgrx::{JsonB, pg_sys};
+
+use super::catalog::{Catalog, ConfiguredEnrichment};
+use super::{collector, queue, refresh};
+use crate::apply::as_user;
+use crate::settings;
+use crate::sql_error::spi_failed;
+use crate::subtransaction;
+use crate::workers;
+
+/// Statement trigger with transition tables `old_rows` and `new_rows`, made by `cdc.enrich()`.
+#[pg_trigger]
+fn enrich_changed<'a>(
+    trigger: &'a PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
+    if has_rows(trigger)
+        && let Ok(relation) = trigger.relid()
+    {
+        Spi::connect_mut(|client| {
+            register_transition_tables(trigger);
+            mark_dirty(client, relation, row_event(trigger));
+        });
+    }
+    Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
+}
+
+/// Whether a statement did anything: it is told even if it did not, and an INSERT with ON CONFLICT as an UPDATE, too.
+pub(crate) fn has_rows(trigger: &PgTrigger<'_>) -> bool {
+    let data = trigger.trigger_data();
+    let is_filled = |rows: *mut pg_sys::Tuplestorestate| {
+        // SAFETY: a transition table that PostgreSQL passed to the trigger function lives as long as this call of it.
+        !rows.is_null() && unsafe { pg_sys::tuplestore_tuple_count(rows) } > 0
+    };
+    row_event(trigger).is_none() || is_filled(data.tg_oldtable) || is_filled(data.tg_newtable)
+}
+
+/// Lets queries of the current SPI connection read the transition tables of a trigger.
+pub(crate) fn register_transition_tables(trigger: &PgTrigger<'_>) {
+    let data = std::ptr::from_ref(trigger.trigger_data()).cast_mut();
+    // SAFETY: called inside an SPI connection with the data that PostgreSQL passed to the trigger function, which
+    // lives as long as this call of it; it is only read.
+    unsafe { pg_sys::SPI_register_trigger_data(data) };
+}
+
+/// What happened to the rows; `None` for TRUNCATE.
+pub(crate) fn row_event(trigger: &PgTrigger<'_>) -> Option<RowEvent> {
+    match trigger.op() {
+        Ok(PgTriggerOperation::Insert) => Some(RowEvent::Insert),
+        Ok(PgTriggerOperation::Update) => Some(RowEvent::Update),
+        Ok(PgTriggerOperation::Delete) => Some(RowEvent::Delete),
+        Ok(PgTriggerOperation::Truncate) | Err(_) => None,
+    }
+}
+
+fn mark_dirty(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEvent>) {
+    let catalog = collector::catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
+    for configured in &catalog.enrichments {
+        let Some(place) = configured.dependency_on(relation) else { continue };
+        match event {
+            Some(event) => mark_changed(client, configured, place, event),
+            None => put_off(client, configured, None),
+        }
+    }
+}
+
+fn mark_changed(
+    client: &mut SpiClient<'_>,
+    configured: &ConfiguredEnrichment,
+    place: usize,
+    event: RowEvent,
+) {
+    let enrichment = &configured.enrichment;
+    let dependency = &enrichment.dependencies[place];
+    match dirty_keys(client, configured, dependency, event) {
+        DirtyKeys::Few(keys) if keys.is_empty() => (),
+        DirtyKeys::Few(keys) => {
+            if let Err(keys) = collector::collect(enrichment.enrichment_id, keys) {
+                queue::put_keys(client, enrichment.enrichment_id, keys, None);
+                workers::wake_at_commit();
+            }
+        }
+        DirtyKeys::Many => {
+            let rows = changed_rows(client, enrichment, dependency, event);
+            put_off(client, configured, rows.map(|rows| (place, rows)));
+        }
+    }
+}
+
+fn put_off(client: &mut SpiClient<'_>, configured: &ConfiguredEnrichment, change: Option<(usize, JsonB)>) {
+    queue::put_change(client, configured.enrichment.enrichment_id, change);
+    workers::wake_at_commit();
+}
+
+enum DirtyKeys {
+    /// So few that they can be made anew with the batch.
+    Few(Vec<String>),
+    /// Too many, or not known because the query failed: to be worked off in steps.
+    Many,
+}
+
+/// The keys that a change makes dirty, by a query that runs with the rights of the enriched table's owner.
+///
+/// It must not fail the rows that have changed: when it fails, the change waits in the backlog for its repair.
+fn dirty_keys(
+    client: &mut SpiClient<'_>,
+    configured: &ConfiguredEnrichment,
+    dependency: &Dependency,
+    event: RowEvent,
+) -> DirtyKeys {
+    let step = settings::ENRICH_STEP.get();
+    let statement = configured.enrichment.dirty_keys(dependency, event);
+    let read = |client: &mut SpiClient<'_>| {
+        let rows = client.update(&statement, Some(1), &[step.into()])?;
+        let (keys, changed) = rows.first().get_two::<Vec<String>, i64>()?;
+        Ok((keys.unwrap_or_default(), changed.unwrap_or_default()))
+    };
+    let attempt = std::panic::AssertUnwindSafe(|| as_user(configured.owner(), || read(client)));
+    match subtransaction::run(move || { attempt }()) {
+        Ok(Ok((keys, changed))) if keys.len() as i64 <= changed + i64::from(step) => DirtyKeys::Few(keys),
+        Ok(Ok(_)) => DirtyKeys::Many,
+        Ok(Err(error)) => spi_failed("cannot read what a change makes dirty", &error),
+        Err(failure) => {
+            refresh::ensure_fault_of_configuration(&failure);
+            DirtyKeys::Many
+        }
+    }
+}
+
+fn changed_rows(
+    client: &mut SpiClient<'_>,
+    enrichment: &Enrichment,
+    dependency: &Dependency,
+    event: RowEvent,
+) -> Option<JsonB> {
+    let rows = client.update(&enrichment.changed_rows(dependency, event), Some(1), &[]);
+    let json = rows.and_then(|row| row.first().get_one::<JsonB>());
+    json.unwrap_or_else(|error| spi_failed("cannot read the changed rows", &error))
+}
