@@ -10,11 +10,13 @@
 //! the double's hooks.
 
 mod broker;
+mod corpus;
 mod generator;
 mod pipeline;
 mod published;
 
 pub use broker::TestBroker;
+pub use corpus::{generate, stage};
 pub use generator::{EVERY_FAULT, Generator, Traffic};
 pub use pipeline::Pipeline;
 pub use published::Published;

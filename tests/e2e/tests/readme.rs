@@ -16,19 +16,28 @@ use harness::paths;
 use tempfile::TempDir;
 
 /// What the test answers for.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/bridge.md",
     "docs/decoding.md",
+    "docs/enrichment.md",
     "docs/operations.md",
     "docs/xml.md",
     "docker/README.md",
 ];
 
 /// Functions that cdc_admin may call and that no user has to: a column's default, and what is behind others and views.
-const INNER_FUNCTIONS: [&str; 4] = ["inbox_slot", "dlq_matching", "stat_workers", "apply_latency"];
+const INNER_FUNCTIONS: [&str; 7] = [
+    "inbox_slot",
+    "dlq_matching",
+    "stat_workers",
+    "apply_latency",
+    "pending_rows",
+    "enrich_changed",
+    "aggregate_changed",
+];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -157,6 +166,11 @@ async fn the_commands_of_the_readme_do_what_it_says() -> anyhow::Result<()> {
 #[test]
 fn the_commands_of_the_bridge_manual_run() -> anyhow::Result<()> {
     play("docs/bridge.md").map(drop)
+}
+
+#[test]
+fn the_commands_of_the_manual_of_enrichment_run() -> anyhow::Result<()> {
+    play("docs/enrichment.md").map(drop)
 }
 
 #[tokio::test]
