@@ -8,9 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::apply::{as_user, parameter};
-use crate::enrich::{
-    Catalog, ConfiguredAggregate, collecting_catalog, has_rows, register_transition_tables, row_event,
-};
+use crate::enrich::{Catalog, ConfiguredAggregate, collecting_catalog, tell_change};
 use crate::sql_error::spi_failed;
 
 /// Statement trigger with transition tables `old_rows` and `new_rows`, made by `cdc.aggregate()`.
@@ -18,17 +16,12 @@ use crate::sql_error::spi_failed;
 fn aggregate_changed<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
-    if has_rows(trigger)
-        && let Ok(relation) = trigger.relid()
-    {
-        Spi::connect_mut(|client| {
-            register_transition_tables(trigger);
-            let catalog = collecting_catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
-            for configured in catalog.aggregates.iter().filter(|configured| configured.reads(relation)) {
-                add_change(client, configured, row_event(trigger));
-            }
-        });
-    }
+    tell_change(trigger, |client, relation, event| {
+        let catalog = collecting_catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
+        for configured in catalog.aggregates.iter().filter(|configured| configured.reads(relation)) {
+            add_change(client, configured, event);
+        }
+    });
     Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 

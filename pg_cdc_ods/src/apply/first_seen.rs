@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 
 use cdc_core::{Plan, RowChange};
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
 use super::column_list::{ColumnList, execute};
 use super::guard::as_owner;
 use super::row_memory::Memory;
-use super::statements::times;
+use super::statements::{self, times};
 use super::targets::{FIRST_SOURCE_TS, Target};
 use crate::sql_error::spi_failed;
 
@@ -93,26 +92,6 @@ impl FirstSeen {
 
 /// What rows know of when their keys were first seen, in the order of the changes; microseconds since the Unix epoch.
 pub(super) fn of_rows(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -> Vec<Option<i64>> {
-    let mut list = ColumnList::default();
-    let matches = list.push_key(plan, changes);
-    let sql = format!(
-        "select e.place, (extract(epoch from t.{FIRST_SOURCE_TS}) * 1000000)::bigint \
-           from unnest({}) with ordinality as e({}, place) join {} as t on {}",
-        list.parameters.join(", "),
-        list.elements.join(", "),
-        target.name,
-        matches.join(" and "),
-    );
-    let mut found = vec![None; changes.len()];
-    let read = Spi::connect_mut(|client| {
-        for row in client.update(&sql, None, &list.datums)? {
-            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
-            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                *slot = row.get(2)?;
-            }
-        }
-        Ok(())
-    });
-    read.unwrap_or_else(|error| spi_failed("cannot read a target", &error));
-    found
+    let micros = format!("(extract(epoch from t.{FIRST_SOURCE_TS}) * 1000000)::bigint");
+    statements::of_rows(target, plan, changes, &micros)
 }

@@ -146,10 +146,21 @@ pub(super) fn row_positions(
     plan: &Plan,
     changes: &[&RowChange<'_>],
 ) -> Vec<Option<Position>> {
+    let found = of_rows::<Vec<u8>>(target, plan, changes, "coalesce(t.source_pos, '')");
+    found.into_iter().map(|bytes| bytes.map(|bytes| Position::from_bytes(&bytes))).collect()
+}
+
+/// The value of an expression for each row `t` that a change concerns, in the order of the changes.
+pub(super) fn of_rows<T: FromDatum + IntoDatum + Clone>(
+    target: &Target,
+    plan: &Plan,
+    changes: &[&RowChange<'_>],
+    expression: &str,
+) -> Vec<Option<T>> {
     let mut list = ColumnList::default();
     let matches = list.push_key(plan, changes);
     let sql = format!(
-        "select e.place, coalesce(t.source_pos, '') from unnest({}) with ordinality as e({}, place) join {} as t on {}",
+        "select e.place, {expression} from unnest({}) with ordinality as e({}, place) join {} as t on {}",
         list.parameters.join(", "),
         list.elements.join(", "),
         target.name,
@@ -160,7 +171,7 @@ pub(super) fn row_positions(
         for row in plan_cache::update(client, &sql, &list.datums)? {
             let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
             if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                *slot = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
+                *slot = row.get(2)?;
             }
         }
         Ok(())

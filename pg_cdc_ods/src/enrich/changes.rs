@@ -22,29 +22,39 @@ use crate::workers;
 fn enrich_changed<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
-    if has_rows(trigger)
-        && let Ok(relation) = trigger.relid()
-    {
-        Spi::connect_mut(|client| {
-            register_transition_tables(trigger);
-            mark_dirty(client, relation, row_event(trigger));
-        });
-    }
+    tell_change(trigger, mark_dirty);
     Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
+/// Tells `work` which table has changed and how, `None` being TRUNCATE; it can query `old_rows` and `new_rows`.
+pub(crate) fn tell_change(
+    trigger: &PgTrigger<'_>,
+    work: impl FnOnce(&mut SpiClient<'_>, pg_sys::Oid, Option<RowEvent>),
+) {
+    let event = row_event(trigger);
+    if event.is_some() && !has_rows(trigger) {
+        return;
+    }
+    if let Ok(relation) = trigger.relid() {
+        Spi::connect_mut(|client| {
+            register_transition_tables(trigger);
+            work(client, relation, event);
+        });
+    }
+}
+
 /// Whether a statement did anything: it is told even if it did not, and an INSERT with ON CONFLICT as an UPDATE, too.
-pub(crate) fn has_rows(trigger: &PgTrigger<'_>) -> bool {
+fn has_rows(trigger: &PgTrigger<'_>) -> bool {
     let data = trigger.trigger_data();
     let is_filled = |rows: *mut pg_sys::Tuplestorestate| {
         // SAFETY: a transition table that PostgreSQL passed to the trigger function lives as long as this call of it.
         !rows.is_null() && unsafe { pg_sys::tuplestore_tuple_count(rows) } > 0
     };
-    row_event(trigger).is_none() || is_filled(data.tg_oldtable) || is_filled(data.tg_newtable)
+    is_filled(data.tg_oldtable) || is_filled(data.tg_newtable)
 }
 
 /// Lets queries of the current SPI connection read the transition tables of a trigger.
-pub(crate) fn register_transition_tables(trigger: &PgTrigger<'_>) {
+fn register_transition_tables(trigger: &PgTrigger<'_>) {
     let data = std::ptr::from_ref(trigger.trigger_data()).cast_mut();
     // SAFETY: called inside an SPI connection with the data that PostgreSQL passed to the trigger function, which
     // lives as long as this call of it; it is only read.
@@ -52,7 +62,7 @@ pub(crate) fn register_transition_tables(trigger: &PgTrigger<'_>) {
 }
 
 /// What happened to the rows; `None` for TRUNCATE.
-pub(crate) fn row_event(trigger: &PgTrigger<'_>) -> Option<RowEvent> {
+fn row_event(trigger: &PgTrigger<'_>) -> Option<RowEvent> {
     match trigger.op() {
         Ok(PgTriggerOperation::Insert) => Some(RowEvent::Insert),
         Ok(PgTriggerOperation::Update) => Some(RowEvent::Update),

@@ -25,7 +25,7 @@ use crate::resolve::SearchPath;
 use crate::sql_error::{raise, spi_failed};
 use crate::workers;
 pub(crate) use catalog::{Catalog, ConfiguredAggregate};
-pub(crate) use changes::{has_rows, register_transition_tables, row_event};
+pub(crate) use changes::tell_change;
 pub(crate) use collector::{Collecting, catalog as collecting_catalog};
 use configure::{Declaration, TRIGGERS};
 pub(crate) use queue::retry_failed;

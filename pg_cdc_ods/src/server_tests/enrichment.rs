@@ -6,10 +6,11 @@
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::server_tests::{apply, happening, one, preset, tell};
+    use crate::server_tests::{alone, apply, happening, one, preset, tell};
 
     /// Tasks with the name of the person that does them.
     fn tasks(person: &str) {
+        alone();
         Spi::run(&format!(
             r#"create table people (person_id int primary key, name text, phone text);
                create table tasks (task_id int primary key, person_id int, effort int);
@@ -46,6 +47,7 @@ mod tests {
 
     #[pg_test]
     fn what_is_there_when_it_is_configured_and_what_sessions_write_is_enriched() {
+        alone();
         Spi::run("create table early (id int primary key, v int); insert into early values (1, 1), (2, 2)")
             .unwrap();
         Spi::run("create table doubled (id int primary key, twice int)").unwrap();
@@ -171,6 +173,7 @@ mod tests {
 
     #[pg_test(error = "invalid value for argument \"query\": column \"nonsense\" does not exist")]
     fn a_query_that_does_not_run_is_refused() {
+        alone();
         Spi::run("create table t (id int primary key)").unwrap();
         Spi::run("select cdc.enrich('t', 't', 'id', 'select nonsense as id', '[]')").unwrap();
     }

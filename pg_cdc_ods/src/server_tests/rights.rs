@@ -53,6 +53,33 @@ mod tests {
         assert_eq!(one::<String>("select error_type from cdc.dlq").unwrap(), "CONSTRAINT_VIOLATION");
     }
 
+    /// Someone who configures, and what they own.
+    fn someone_enriches() {
+        alone();
+        Spi::run(
+            r#"create role someone in role cdc_admin; grant create on schema public to someone; set role someone;
+               create table t (id bigint primary key, v text); create table e (id bigint primary key, v text);
+               select cdc.enrich('e', 'e', 'id', 'select id, v || current_user as v from t',
+                                 '[{"table": "t", "keys": "select id from changed"}]');
+               insert into t values (1, 'by '); reset role"#,
+        )
+        .unwrap();
+    }
+
+    #[pg_test]
+    fn a_query_of_an_enriched_table_runs_with_the_rights_of_who_configured_it() {
+        someone_enriches();
+        apply();
+        assert_eq!(one::<String>("select v from e").unwrap(), "by someone");
+    }
+
+    #[pg_test(error = "role other may not configure enrichments in the name of someone")]
+    fn a_query_cannot_be_slipped_to_another_role() {
+        someone_enriches();
+        Spi::run("create role other in role cdc_admin; set role other; update cdc.enrichments set query = 'select 1'")
+            .unwrap();
+    }
+
     #[pg_test]
     fn messages_beyond_the_limits_are_dead_letters_or_wait_for_the_next_batch() {
         preset();
