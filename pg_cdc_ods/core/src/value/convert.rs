@@ -81,7 +81,7 @@ impl ColumnType {
             Self::Timestamp | Self::TimestampTz => time::parse_timestamp(trimmed).map(Value::Timestamp),
             Self::Bytea => bytes(trimmed).map(|bytes| Value::Text(binary::to_hex(&bytes).into())),
             Self::Time | Self::TimeTz => self.read_time(trimmed),
-            Self::Uuid if is_uuid(trimmed) => return Ok(Value::Text(text)),
+            Self::Uuid => uuid(trimmed).map(|uuid| Value::Text(uuid.into())),
             Self::Bit if trimmed.bytes().all(|byte| matches!(byte, b'0' | b'1')) => {
                 return Ok(Value::Text(text));
             }
@@ -190,7 +190,7 @@ impl ColumnType {
     fn read_bytes<'a>(&self, bytes: &[u8], raw: &'a str) -> Result<Value<'a>, ValueError> {
         match self {
             Self::Bytea | Self::Other(_) => Ok(Value::Text(binary::to_hex(bytes).into())),
-            Self::Uuid if bytes.len() == 16 => Ok(Value::Text(binary::to_hex(bytes).split_off(2).into())),
+            Self::Uuid if bytes.len() == 16 => self.read_text(binary::to_hex(bytes).split_off(2).into()),
             Self::Text => self.read_json(raw),
             _ => Err(self.misfit(raw)),
         }
@@ -265,13 +265,26 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     if text.starts_with("\\x") { binary::from_hex(text) } else { binary::from_base64(text) }
 }
 
-/// 32 hexadecimal digits, with hyphens or braces where people put them.
-fn is_uuid(text: &str) -> bool {
+/// 32 hexadecimal digits, with hyphens or braces where people put them; written as the server prints them, so that one
+/// key is not taken for two.
+fn uuid(text: &str) -> Option<String> {
     let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
-    let mut digits = 0;
-    let valid = inner.bytes().all(|byte| {
-        digits += usize::from(byte.is_ascii_hexdigit());
-        byte.is_ascii_hexdigit() || (byte == b'-' && digits % 4 == 0 && (4..32).contains(&digits))
-    });
-    valid && digits == 32 && !inner.contains("--")
+    let mut uuid = String::with_capacity("00000000-0000-0000-0000-000000000000".len());
+    let (mut digits, mut may_be_hyphen) = (0, false);
+    for byte in inner.bytes() {
+        if byte == b'-' && may_be_hyphen {
+            may_be_hyphen = false;
+            continue;
+        }
+        if !byte.is_ascii_hexdigit() {
+            return None;
+        }
+        if matches!(digits, 8 | 12 | 16 | 20) {
+            uuid.push('-');
+        }
+        uuid.push(char::from(byte.to_ascii_lowercase()));
+        digits += 1;
+        may_be_hyphen = digits % 4 == 0 && digits < 32;
+    }
+    (digits == 32).then_some(uuid)
 }

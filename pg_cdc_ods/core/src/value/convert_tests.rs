@@ -163,7 +163,16 @@ fn arrays_become_postgresqls() {
 fn uuids_and_bits_are_checked() {
     let uuid = r#""0b0d8d4e-7a52-4a57-9c5e-0a9a3c1d2e3f""#;
     assert_eq!(convert(&ColumnType::Uuid, uuid), text(uuid.trim_matches('"')));
-    for wrong in [r#""0b0d8d4e""#, r#""0b0d8d4e7a524a579c5e0a9a3c1d2e3g""#, r#""""#] {
+    for same in [r#""0B0D8D4E7A524A579C5E0A9A3C1D2E3F""#, r#"" {0b0d-8d4e7a52-4a57-9c5e0a9a-3c1d2e3f} ""#] {
+        assert_eq!(convert(&ColumnType::Uuid, same), text(uuid.trim_matches('"')), "{same}");
+    }
+    for wrong in [
+        r#""0b0d8d4e""#,
+        r#""0b0d8d4e7a524a579c5e0a9a3c1d2e3g""#,
+        r#""0b0d8d4e--7a52-4a57-9c5e-0a9a3c1d2e3f""#,
+        r#""0b0d8d4e-7a52-4a57-9c5e-0a9a3c1d2e3f-""#,
+        r#""""#,
+    ] {
         assert_eq!(convert(&ColumnType::Uuid, wrong), None, "{wrong}");
     }
     let bits = Meaning::Bits { length: Some(5) };
