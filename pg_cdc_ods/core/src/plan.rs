@@ -307,8 +307,9 @@ impl Plan {
         sent.overflow.retain(|(_, field)| !field.is_unavailable());
         let keeps_overflow = sent.overflow.len() < sent_fields;
         let (key, key_bytes) = self.key_of(row, &sent, event.key.as_ref(), image)?;
-        // Only an update may leave columns out, and a delete that has nothing but a key; else it is the whole row.
-        let is_partial = event.op == Operation::Update || row.is_empty();
+        // Only an update may leave columns out, and a delete, which often tells nothing but the key; else it is the whole
+        // row.
+        let is_partial = matches!(event.op, Operation::Update | Operation::Delete);
         let absent = if is_partial { Cell::Keep } else { Cell::Set(Value::Null) };
         let mut cells = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
@@ -395,12 +396,16 @@ impl Plan {
                 if sent_ones.is_empty() {
                     return Raw::Absent;
                 }
+                if sent_ones.iter().any(|field| field.is_unavailable()) {
+                    return Raw::Unavailable;
+                }
                 let texts: Vec<_> =
                     sent_ones.into_iter().filter(|field| !field.is_null()).map(plain_text).collect();
                 if texts.is_empty() { Raw::Field(NULL) } else { Raw::Text(texts.join(separator)) }
             }
             ColumnRule::Equals { column, text } => match field(column) {
                 None => Raw::Absent,
+                Some(field) if field.is_unavailable() => Raw::Unavailable,
                 Some(field) if field.is_null() => Raw::Field(NULL),
                 Some(field) => {
                     Raw::Field(Field::untyped(if plain_text(field) == *text { "true" } else { "false" }))
@@ -603,6 +608,20 @@ mod tests {
         let unsent =
             r#"{"op":"u","after":{"ID":7,"NAME":"a","STATUS":"b","TEL":"__debezium_unavailable_value"}}"#;
         assert!(changes(&overflow_plan(), unsent).unwrap()[0].is_partial());
+    }
+
+    #[test]
+    fn what_is_made_of_a_value_that_was_not_available_stays() {
+        let body = r#"{"op":"u","after":{"ID":7,"FIRST":"Ann","LAST":"__debezium_unavailable_value",
+            "STATUS":"__debezium_unavailable_value"}}"#;
+        assert_eq!(cells(&changes(&overflow_plan(), body).unwrap()[0])[1..], [Cell::Keep, Cell::Keep]);
+    }
+
+    #[test]
+    fn what_a_soft_delete_leaves_out_stays() {
+        let soft = customers(OnUnknown::Overflow, OnDelete::Soft);
+        let delete = r#"{"op":"d","before":{"ID":7,"NAME":null},"after":null}"#;
+        assert_eq!(cells(&changes(&soft, delete).unwrap()[0])[1..], [Cell::Set(Value::Null), Cell::Keep]);
     }
 
     #[test]
