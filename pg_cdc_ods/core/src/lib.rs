@@ -18,6 +18,7 @@ mod envelope;
 mod fold;
 mod infer;
 mod json;
+mod key;
 mod latency;
 mod plan;
 mod position;

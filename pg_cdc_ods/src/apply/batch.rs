@@ -13,11 +13,11 @@ use super::auto_attach::attach_themselves;
 use super::dead_letters::Rejected;
 use super::evolve;
 use super::guard::as_user;
-use super::round;
+use super::round::{self, RoundOutcome};
 use super::schema_history;
 use super::target_cache;
 use super::targets::Targets;
-use super::truncate;
+use super::truncate::{self, Truncate};
 use crate::aggregate::advance_clock;
 use crate::enrich::{Collecting, refresh_dirty};
 use crate::inbox::Message;
@@ -94,7 +94,7 @@ struct Planned<'a> {
     /// The changes of each target.
     folds: BTreeMap<usize, Fold<'a>>,
     /// The newest truncate of each target.
-    truncates: BTreeMap<usize, Position>,
+    truncates: BTreeMap<usize, Truncate>,
     /// The number of changes before they were folded.
     changes: i64,
     /// The source's time of the newest change, in microseconds since the Unix epoch.
@@ -111,8 +111,11 @@ fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
         let reject = match changes {
             Ok((index, changes)) => {
                 if event.op == Operation::Truncate {
-                    let newest = planned.truncates.entry(index).or_insert_with(|| event.position.clone());
-                    *newest = event.position.clone().max(newest.clone());
+                    let truncate = || Truncate { position: event.position.clone(), message: *message };
+                    let newest = planned.truncates.entry(index).or_insert_with(truncate);
+                    if newest.position < event.position {
+                        *newest = truncate();
+                    }
                 }
                 planned.changes += changes.len() as i64;
                 planned.newest = planned.newest.max(event.source_ts);
@@ -151,22 +154,24 @@ fn write(
     mut counts: Counts,
     rejected: &mut Vec<Rejected>,
 ) -> Counts {
-    for (index, position) in planned.truncates {
-        counts.deleted += truncate::apply(client, &targets[index], &position);
-        let target = &mut targets[index];
-        target.truncated_at = target.truncated_at.take().max(Some(position));
+    for (index, truncate) in planned.truncates {
+        let outcome = truncate::apply(client, &mut targets[index], &truncate);
+        counts.upserted += outcome.upserted;
+        counts.deleted += outcome.deleted;
+        rejected.extend(outcome.refused);
     }
     let mut applied = 0;
     // Always in the same order, so that two sessions lock tables in the same order.
     for (index, fold) in planned.folds {
+        let mut outcome = RoundOutcome::default();
         for round in fold.into_rounds() {
-            let outcome = round::apply_round(client, &targets[index], round);
-            applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
-            counts.upserted += outcome.upserted;
-            counts.deleted += outcome.deleted;
-            rejected.extend(outcome.refused);
-            rejected.extend(outcome.without_document);
+            outcome.add(round::apply_round(client, &targets[index], round));
         }
+        applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
+        counts.upserted += outcome.upserted;
+        counts.deleted += outcome.deleted;
+        rejected.extend(outcome.refused);
+        rejected.extend(outcome.without_document);
     }
     // An update that moves its row makes two changes, and both may be refused.
     rejected.sort_by_key(|rejected| rejected.message);

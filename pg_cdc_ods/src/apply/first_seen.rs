@@ -39,7 +39,7 @@ impl FirstSeen {
         round: &mut [RowChange<'_>],
         memory: &HashMap<Vec<u8>, Memory>,
     ) -> Self {
-        let truncated_at = target.truncated_at.as_ref();
+        let truncated_at = target.gone_before();
         let mut outlived = Vec::new();
         for change in round.iter_mut() {
             if truncated_at.is_some_and(|truncated_at| change.position <= *truncated_at) {

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cdc_core::{
-    Cell, ChangeKind, ColumnPositions, Merge, OverflowMerge, Plan, Position, RowChange, StoredRow, merge,
+    Cell, ChangeKind, ColumnPositions, Merge, OnDelete, Operation, OverflowMerge, Plan, Position, RowChange,
+    StoredRow, merge,
 };
 use pgrx::spi::SpiClient;
 
@@ -30,14 +31,24 @@ pub(super) struct RoundOutcome {
     pub(super) without_document: Vec<Rejected>,
 }
 
+impl RoundOutcome {
+    /// Adds what another round did.
+    pub(super) fn add(&mut self, other: Self) {
+        self.upserted += other.upserted;
+        self.deleted += other.deleted;
+        self.refused.extend(other.refused);
+        self.without_document.extend(other.without_document);
+    }
+}
+
 /// What changes have in common that share a statement: the columns that are set, and what becomes of `extra_fields`.
 type Shape = (Vec<bool>, OverflowMerge);
 
 /// Applies the changes of one round, each key at most once among them.
-pub(super) fn apply_round(
+pub(super) fn apply_round<'a>(
     client: &mut SpiClient<'_>,
     target: &Target,
-    round: Vec<RowChange<'_>>,
+    round: Vec<RowChange<'a>>,
 ) -> RoundOutcome {
     let Ok(plan) = target.plan() else { return RoundOutcome::default() };
     let memory = row_memory::recall(client, target, &round);
@@ -46,12 +57,18 @@ pub(super) fn apply_round(
     let mut writer = Writer { client, target, plan, outcome, as_newest: 0 };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
-        let gone = deleted.max(target.truncated_at.as_ref());
-        gone.is_none_or(|position| change.position > *position)
+        deleted.max(target.gone_before()).is_none_or(|position| change.position > *position)
+    };
+    let marked = |mut change: RowChange<'a>| {
+        let is_older = |truncated: &Position| change.position < *truncated;
+        if plan.on_delete() == OnDelete::Soft && target.truncated_at.as_ref().is_some_and(is_older) {
+            change.op = Operation::Truncate;
+        }
+        change
     };
     let has_columns =
         |change: &RowChange<'_>| memory.get(&change.key_bytes).is_some_and(|memory| memory.columns.is_some());
-    let live = round.into_iter().filter(is_live);
+    let live = round.into_iter().filter(is_live).map(marked);
     let (to_merge, whole): (Vec<_>, Vec<_>) =
         live.partition(|change| change.is_partial() || has_columns(change));
     writer.write(&whole);

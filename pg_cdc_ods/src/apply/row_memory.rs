@@ -51,6 +51,23 @@ pub(super) fn recall(
     find.unwrap_or_else(|error| spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error))
 }
 
+const KEYS_WITH_COLUMNS: &str = "
+    select key from cdc.column_positions where attachment_id = $1 and key > $2 order by key limit $3";
+
+/// The keys of rows that are not uniform, those after `last`.
+pub(super) fn keys_with_columns(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    last: &[u8],
+    limit: i64,
+) -> Vec<Vec<u8>> {
+    let args = [target.attachment_id.into(), last.to_vec().into(), limit.into()];
+    let keys = client
+        .update(KEYS_WITH_COLUMNS, None, &args)
+        .and_then(|rows| rows.into_iter().map(|row| row.get(1).map(Option::unwrap_or_default)).collect());
+    keys.unwrap_or_else(|error| spi_failed("cannot read cdc.column_positions", &error))
+}
+
 const REMEMBER_DELETES: &str = "
     insert into cdc.tombstones as t (attachment_id, key, source_pos, first_source_ts)
     select $1, e.key, e.source_pos, e.first_ts at time zone 'UTC'

@@ -130,11 +130,12 @@ pub(super) fn delete_older(target: &Target, position: &Position) -> i64 {
     execute(&sql, &[position.as_bytes().to_vec().into()])
 }
 
-/// Marks all rows that are older than a position as truncated. Returns the rows marked.
-pub(super) fn mark_older(target: &Target, position: &Position) -> i64 {
+/// Marks all rows that are older than a position as truncated. Their positions stay, so that an older change does not pass
+/// for a newer one. Returns the rows marked.
+pub(super) fn mark_truncated(target: &Target, position: &Position) -> i64 {
     let sql = format!(
-        "update {} set source_op = 't', source_pos = $1, processed_at = clock_timestamp() \
-         where source_pos is null or source_pos < $1",
+        "update {} set source_op = 't', processed_at = clock_timestamp() \
+         where (source_pos is null or source_pos < $1) and source_op is distinct from 't'",
         target.name
     );
     execute(&sql, &[position.as_bytes().to_vec().into()])

@@ -43,7 +43,7 @@ pub(crate) struct Target {
     pub(crate) source_columns: SourceColumns,
     /// Whether the table has the column [`FIRST_SOURCE_TS`].
     pub(super) keeps_first_ts: bool,
-    /// The position of the newest truncate: what is older is gone.
+    /// The position of the newest truncate.
     pub(crate) truncated_at: Option<Position>,
     /// The key of a target that is yet to be created; empty if it comes from the first events.
     to_create: Option<Vec<String>>,
@@ -60,6 +60,12 @@ impl Target {
     /// The plan, or why there is none: the table is missing, or lacks its key columns.
     pub(crate) fn plan(&self) -> Result<&Plan, Reject> {
         self.plan.as_ref().map_err(Clone::clone)
+    }
+
+    /// The position of the newest truncate, where truncates remove rows: what is older is gone.
+    pub(super) fn gone_before(&self) -> Option<&Position> {
+        let removes = self.plan.as_ref().is_ok_and(|plan| plan.on_delete() == OnDelete::Delete);
+        self.truncated_at.as_ref().filter(|_| removes)
     }
 
     /// Looks at the columns of an event, which came in the message at this place of the batch.

@@ -175,4 +175,45 @@ mod tests {
         apply();
         assert_eq!(one::<String>("select string_agg(order_id::text, ',') from cdc_orders").unwrap(), "5");
     }
+
+    #[pg_test]
+    fn a_truncate_that_comes_late_clears_what_is_older_in_a_newer_row() {
+        preset();
+        ingest(
+            ORDERS,
+            &order("c", 1, r#"{"ORDER_ID":1,"CUSTOMER_ID":5,"A":1,"SHIPPING_INFO":"<o><item/></o>"}"#),
+        );
+        ingest(ORDERS, &order("u", 5, r#"{"ORDER_ID":1,"STATUS":"new","B":5}"#));
+        apply();
+        ingest(ORDERS, &order("t", 3, "null"));
+        apply();
+        let row = "select row(status, customer_id, extra_fields, source_op)::text from cdc_orders";
+        assert_eq!(one::<String>(row).unwrap(), r#"(new,,"{""B"": 5}",u)"#);
+        assert_eq!(one::<i64>("select count(*) from cdc_order_items_extracted"), Some(0));
+    }
+
+    #[pg_test]
+    fn with_soft_deletes_a_truncate_marks_what_is_older_even_if_that_comes_late() {
+        preset();
+        Spi::run("select cdc.attach('*.ORDERS', 'cdc_orders', on_delete => 'soft')").unwrap();
+        ingest(ORDERS, &order("c", 2, r#"{"ORDER_ID":1,"STATUS":"newer"}"#));
+        ingest(ORDERS, &order("t", 3, "null"));
+        apply();
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1,"STATUS":"older"}"#));
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":2,"STATUS":"late"}"#));
+        ingest(ORDERS, &order("c", 4, r#"{"ORDER_ID":3,"STATUS":"new"}"#));
+        apply();
+        let rows = "select string_agg(status || ' ' || source_op, ', ' order by order_id) from cdc_orders";
+        assert_eq!(one::<String>(rows).unwrap(), "newer t, late t, new c");
+    }
+
+    #[pg_test]
+    fn where_deletes_are_ignored_truncates_are() {
+        preset();
+        Spi::run("select cdc.attach('*.ORDERS', 'cdc_orders', on_delete => 'ignore')").unwrap();
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1}"#));
+        ingest(ORDERS, &order("t", 3, "null"));
+        apply();
+        assert_eq!(one::<i64>("select order_id from cdc_orders"), Some(1));
+    }
 }
