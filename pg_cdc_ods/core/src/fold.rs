@@ -18,14 +18,23 @@ pub struct Fold<'a> {
 impl<'a> Fold<'a> {
     /// Adds a change; the order of calls does not matter, but of two with equal positions the first one stays.
     pub fn push(&mut self, change: RowChange<'a>) {
+        drop_superseded(self.insert(change));
+    }
+
+    /// Adds a change and drops none for it: because it may be refused, or one before it was.
+    pub fn push_beside(&mut self, change: RowChange<'a>) {
+        self.insert(change);
+    }
+
+    /// Adds a change unless there is one of its position; returns all changes of its key.
+    fn insert(&mut self, change: RowChange<'a>) -> &mut Vec<RowChange<'a>> {
         let changes = self.by_key.entry(change.key_bytes.clone()).or_default();
         let place = changes.partition_point(|other| other.position < change.position);
-        if let Some(same) = changes.get_mut(place).filter(|other| other.position == change.position) {
-            same.seen_at(change.first_ts);
-            return;
+        match changes.get_mut(place).filter(|other| other.position == change.position) {
+            Some(same) => same.seen_at(change.first_ts),
+            None => changes.insert(place, change),
         }
-        changes.insert(place, change);
-        drop_superseded(changes);
+        changes
     }
 
     /// The changes in rounds: each round has a key at most once, and must be applied before the next. Within a
@@ -144,6 +153,16 @@ mod tests {
         fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
         fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
         assert_eq!(fold.into_rounds().concat().len(), 1);
+    }
+
+    #[test]
+    fn a_change_beside_others_drops_none() {
+        let mut fold = Fold::default();
+        fold.push_beside(change(1, 2, upsert(vec![set(2)])));
+        fold.push_beside(change(1, 1, upsert(vec![set(1)])));
+        fold.push_beside(change(1, 2, upsert(vec![set(2)])));
+        let rounds = fold.into_rounds();
+        assert_eq!(rounds.iter().map(|round| round[0].message).collect::<Vec<_>>(), [1, 2]);
     }
 
     /// The state of one row after changes were applied as the server applies them.

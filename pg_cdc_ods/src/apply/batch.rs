@@ -1,6 +1,6 @@
 //! From a batch of messages to written rows: decode and plan each, fold them by key, write them table by table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cdc_core::{
     Decoded, Decoder, ErrorType, Event, Fold, Operation, PG_EPOCH_UNIX_MICROS, Position, Reject, RowChange,
@@ -58,7 +58,7 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -
     rejected.append(&mut planned.rejected);
     let counts = Counts { events: messages.len() as i64, ..Counts::default() };
     let newest = planned.newest;
-    let counts = write(client, &mut targets, planned, counts, &mut rejected);
+    let counts = write(client, &mut targets, &events, planned, counts, &mut rejected);
     target_cache::keep(targets);
     refresh_dirty(client, &collecting);
     drop(collecting);
@@ -150,6 +150,7 @@ fn plan_event<'a>(
 fn write(
     client: &mut SpiClient<'_>,
     targets: &mut Targets,
+    events: &[(usize, Event<'_>)],
     planned: Planned<'_>,
     mut counts: Counts,
     rejected: &mut Vec<Rejected>,
@@ -165,6 +166,9 @@ fn write(
     for (index, fold) in planned.folds {
         let mut outcome = RoundOutcome::default();
         for round in fold.into_rounds() {
+            outcome.add(round::apply_round(client, &targets[index], round));
+        }
+        for round in beside_refused(targets, index, events, &outcome).into_rounds() {
             outcome.add(round::apply_round(client, &targets[index], round));
         }
         applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
@@ -185,6 +189,40 @@ fn write(
 fn moment(unix_micros: i64) -> TimestampWithTimeZone {
     TimestampWithTimeZone::try_from(unix_micros.saturating_sub(PG_EPOCH_UNIX_MICROS))
         .unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
+}
+
+/// The other changes of keys of which a change was refused, or applied without its document: the fold has dropped older
+/// ones that now count, as they would have in a batch of their own.
+fn beside_refused<'a>(
+    targets: &Targets,
+    index: usize,
+    events: &[(usize, Event<'a>)],
+    outcome: &RoundOutcome,
+) -> Fold<'a> {
+    let refused = outcome.refused.iter().chain(&outcome.without_document);
+    let refused = refused.map(|rejected| rejected.message).chain(outcome.skipped_document.iter().copied());
+    let refused: HashSet<usize> = refused.collect();
+    let mut fold = Fold::default();
+    if refused.is_empty() {
+        return fold;
+    }
+    let Ok(plan) = targets[index].plan() else { return fold };
+    let of_target = || events.iter().filter(|(_, event)| targets.find(&event.source) == Some(index));
+    // Where a message came twice, the other copy would be refused as well.
+    let mut failed: HashMap<Vec<u8>, Vec<&Position>> = HashMap::new();
+    for (message, event) in of_target().filter(|(message, _)| refused.contains(message)) {
+        for change in plan.changes(event, *message).unwrap_or_default() {
+            failed.entry(change.key_bytes).or_default().push(&event.position);
+        }
+    }
+    for (message, event) in of_target() {
+        for change in plan.changes(event, *message).unwrap_or_default() {
+            if failed.get(&change.key_bytes).is_some_and(|positions| !positions.contains(&&change.position)) {
+                fold.push_beside(change);
+            }
+        }
+    }
+    fold
 }
 
 /// Makes deferrable constraints and constraint triggers of the targets fire with their statement, for the rest of the

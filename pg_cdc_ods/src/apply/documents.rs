@@ -91,7 +91,7 @@ impl Documents {
                     let rejected = Rejected { message: change.message, source_pos, reject };
                     match extraction.on_malformed() {
                         OnMalformed::Dlq => outcome.without_document.push(rejected),
-                        OnMalformed::Skip => (),
+                        OnMalformed::Skip => outcome.skipped_document.push(change.message),
                         OnMalformed::Fail => {
                             outcome.refused.push(rejected);
                             return false;

@@ -29,6 +29,8 @@ pub(super) struct RoundOutcome {
     pub(super) refused: Vec<Rejected>,
     /// The messages of changes that were applied but for a document in them.
     pub(super) without_document: Vec<Rejected>,
+    /// The messages of changes that were applied but for a document in them, which is passed over.
+    pub(super) skipped_document: Vec<usize>,
 }
 
 impl RoundOutcome {
@@ -38,6 +40,7 @@ impl RoundOutcome {
         self.deleted += other.deleted;
         self.refused.extend(other.refused);
         self.without_document.extend(other.without_document);
+        self.skipped_document.extend(other.skipped_document);
     }
 }
 

@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_change_that_is_refused_does_not_hide_the_one_before_it() {
+        preset();
+        Spi::run("alter table cdc_orders add check (total_amount < 100)").unwrap();
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1,"TOTAL_AMOUNT":1}"#));
+        ingest(ORDERS, &order("c", 2, r#"{"ORDER_ID":1,"TOTAL_AMOUNT":2}"#));
+        for _duplicate in 0..2 {
+            ingest(ORDERS, &order("c", 3, r#"{"ORDER_ID":1,"TOTAL_AMOUNT":1000}"#));
+        }
+        apply();
+        assert_eq!(one::<String>("select total_amount::text from cdc_orders").unwrap(), "2.00");
+        assert_eq!(one::<i64>("select count(*) from cdc.dlq"), Some(1));
+    }
+
+    #[pg_test]
     fn a_batch_limit_leaves_the_rest_for_later() {
         preset();
         for id in 1..=5 {
