@@ -132,7 +132,7 @@ impl XmlMapping {
     /// # Errors
     /// [`XmlError`] says what is wrong, and where. There are no rows then: not those before the error either.
     pub fn extract(&self, document: &str, limits: &XmlLimits) -> Result<XmlExtraction, XmlError> {
-        walk::extract(self, document, limits)
+        walk::extract(self, document.strip_prefix('\u{feff}').unwrap_or(document), limits)
     }
 
     /// Extracts the rows of a document in bytes, in the encoding of its byte order mark or its declaration.
@@ -142,6 +142,6 @@ impl XmlMapping {
     pub fn extract_bytes(&self, document: &[u8], limits: &XmlLimits) -> Result<XmlExtraction, XmlError> {
         let text =
             encoding::decode(document, limits.bytes).map_err(|fault| fault.into_error(document, &[]))?;
-        self.extract(&text, limits)
+        walk::extract(self, &text, limits)
     }
 }

@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn text_and_bytes_give_the_same(document in pieces()) {
         // A text is UTF-8 whatever it declares; bytes are what they declare.
-        prop_assume!(!document.contains("encoding") && !document.contains('\0'));
+        let document = document.replace("encoding", "").replace('\0', "");
         let limits = XmlLimits::default();
         prop_assert_eq!(mapping().extract_bytes(document.as_bytes(), &limits), mapping().extract(&document, &limits));
     }

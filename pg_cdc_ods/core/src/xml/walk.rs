@@ -12,13 +12,12 @@ use super::limits::{XmlLimit, XmlLimits};
 use super::text::{attribute_value, forbidden_control, is_name, is_space, resolve, with_line_feeds};
 use super::{XmlExtraction, XmlMapping};
 
-/// The rows of a document.
+/// The rows of a document, given without a byte order mark.
 pub(super) fn extract(
     mapping: &XmlMapping,
-    document: &str,
+    text: &str,
     limits: &XmlLimits,
 ) -> Result<XmlExtraction, XmlError> {
-    let text = document.strip_prefix('\u{feff}').unwrap_or(document);
     let mut walk = Walk {
         text,
         reader: Reader::from_str(text),
