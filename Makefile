@@ -1,10 +1,10 @@
 # The chores of pg_cdc_ods. `make help` lists them; scripts/ does them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit pgtest e2e lint fmt install clean
+.PHONY: help setup build demo test unit pgtest e2e fuzz lint fmt install clean
 
-# Of `make demo`: events a minute (0 or max: as many as go), seconds (until Ctrl-C if empty), seed of the generator (any
-# if empty).
+# Of `make demo`: events a minute (0 or max: as many as go), seconds (until Ctrl-C if empty; `make fuzz` has it, too), seed
+# of the generator (any if empty).
 export RATE ?= 5000
 export DURATION ?=
 export SEED ?=
@@ -32,6 +32,9 @@ pgtest: ## the tests inside a server
 
 e2e: ## the tests of the real pieces together
 	@scripts/test.sh e2e
+
+fuzz: ## a long run of the property tests, of which `make unit` has a short one; DURATION=600 seconds
+	@scripts/fuzz.sh
 
 lint: ## formatting, clippy and documentation; a warning is an error
 	@scripts/test.sh format clippy docs

@@ -13,6 +13,7 @@ use cdc_core::{
     OnDelete, OnUnknown, Plan, Reject, Row, SemanticType, TargetColumn, infer_columns, widen,
 };
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
 
 const TOPIC: &str = "cdc/oracle/SALES/ORDERS/insert";
@@ -266,6 +267,11 @@ fn any_damage() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    // Cases that failed are kept beside this file.
+    #![proptest_config(ProptestConfig::with_failure_persistence(FileFailurePersistence::WithSource(
+        "proptest-regressions"
+    )))]
+
     #[test]
     fn any_bytes_end_well(payload: Vec<u8>, headers in any_headers()) {
         run(&payload, &headers);

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use cdc_core::{Decoded, Plan};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use history::{Event, Key, any_history};
 use json::{Connector, Sent, messages};
@@ -109,6 +110,11 @@ fn delivered<'s>(plan: &Plan, batches: impl Iterator<Item = Vec<&'s Sent>>) -> S
 }
 
 proptest! {
+    // Cases that failed are kept beside this file.
+    #![proptest_config(ProptestConfig::with_failure_persistence(FileFailurePersistence::WithSource(
+        "proptest-regressions"
+    )))]
+
     #[test]
     fn any_delivery_ends_as_the_history_in_order(run in any_run()) {
         let plan = run.target.plan();
