@@ -226,9 +226,10 @@ fn interval(nanos: i128) -> Option<String> {
     (nanos.unsigned_abs() <= NANOS_MAX).then(|| time::format_duration(nanos))
 }
 
-/// Nanoseconds rounded half up to microseconds, which is what the server keeps: it would round halves to even.
+/// Nanoseconds rounded half up to microseconds, which is what the server keeps: it would round halves to even. What is too
+/// large for that stays too large.
 fn to_micros(nanos: i128) -> i128 {
-    (nanos + 500).div_euclid(1000) * 1000
+    nanos.saturating_add(500).div_euclid(1000).saturating_mul(1000)
 }
 
 /// Types of PostGIS, in whichever schema it is installed.
