@@ -117,6 +117,7 @@ fn an_update_shows_the_whole_row_and_changes_only_what_an_update_may() {
         "ADDRESS",
         "CITY",
         "COUNTRY",
+        "ADDRESSES",
         "TIER",
         "PRICE",
         "STOCK_QUANTITY",

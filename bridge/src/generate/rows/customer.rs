@@ -30,6 +30,9 @@ const CITIES: [(&str, &str); 8] = [
 const TIERS: [&str; 4] = ["BRONZE", "SILVER", "GOLD", "PLATINUM"];
 const TIER_PERCENTS: [u32; 4] = [50, 30, 15, 5];
 
+/// Of so many customers one has an ADDRESSES document: where they live, and where they get their bills.
+const WITH_ADDRESSES: i64 = 3;
+
 /// A row of CUSTOMERS.
 #[derive(Debug)]
 pub(in crate::generate) struct Customer {
@@ -52,6 +55,22 @@ fn pick_tier(rng: &mut ChaCha8Rng) -> &'static str {
 
 fn pick_phone(rng: &mut ChaCha8Rng) -> i64 {
     rng.random_range(1_000_000..10_000_000)
+}
+
+impl Customer {
+    /// The XML document in CUSTOMERS.ADDRESSES.
+    fn addresses(&self) -> String {
+        let Self { house, street, city: (city, _), phone, .. } = self;
+        let zip = phone % 100_000;
+        let address = |kind: &str, house: i64| {
+            format!(
+                "  <address type=\"{kind}\">\n    <street>{house} {street}</street>\n    <city>{city}</city>\n    \
+                 <zip>{zip:05}</zip>\n  </address>\n"
+            )
+        };
+        let (billing, shipping) = (address("billing", 1), address("shipping", *house));
+        format!("<addresses>\n{billing}{shipping}</addresses>")
+    }
 }
 
 impl Row for Customer {
@@ -109,5 +128,8 @@ impl Row for Customer {
         json.text("TIER", self.tier);
         json.timestamp("CREATED_AT", self.created);
         json.timestamp("UPDATED_AT", self.updated);
+        if self.key % WITH_ADDRESSES == 0 {
+            json.text("ADDRESSES", &self.addresses());
+        }
     }
 }
