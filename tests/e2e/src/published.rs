@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::ensure;
-use harness::model::{Model, diff, read_table};
+use harness::model::{Model, diff, diff_children, read_children, read_table};
 use tokio_postgres::Client;
 
 /// The messages of a run, and what must come of them.
@@ -38,7 +38,7 @@ impl Published {
         self.model.dead_letters().len() as u64
     }
 
-    /// Fails unless all five tables equal the model, and the payloads of the dead letters are those it wants.
+    /// Fails unless all tables of the preset equal the model, those of XML documents too, and the payloads of the dead letters are those it wants.
     ///
     /// # Errors
     /// As said, with the differences; or if a query fails.
@@ -47,6 +47,11 @@ impl Published {
             let expected = self.model.table(table);
             ensure!(!expected.is_empty(), "the generator made no rows for {table}");
             let differences = diff(expected, &read_table(client, table).await?);
+            ensure!(differences.is_empty(), "{table}:\n{}", differences.join("\n"));
+        }
+        for (table, expected) in self.model.child_tables() {
+            ensure!(!expected.is_empty(), "the generator made no rows for {table}");
+            let differences = diff_children(expected, &read_children(client, table).await?);
             ensure!(differences.is_empty(), "{table}:\n{}", differences.join("\n"));
         }
         // A malformed message may lie twice in the inbox, and is then two dead letters.

@@ -56,10 +56,13 @@ fn key(rng: &mut impl Rng, table: &Table) -> Map<String, Value> {
     key
 }
 
+/// Draws the value of a column.
+type AnyValue = fn(&mut dyn Rng) -> Value;
+
 /// A row with this key, whole or with gaps.
 fn row(rng: &mut impl Rng, mut row: Map<String, Value>) -> Value {
     let is_whole = rng.random_bool(0.4);
-    let columns: [(&str, fn(&mut dyn Rng) -> Value); 6] = [
+    let columns: [(&str, AnyValue); 6] = [
         ("AMOUNT", |rng| json!(f64::from(rng.random_range(1..400)) / 4.0)),
         ("STATUS", |rng| json!(format!("status {}", rng.random_range(1..100)))),
         ("AT", |rng| json!(1_700_000_000_000_i64 + rng.random_range(1..100_000))),

@@ -2,9 +2,10 @@
 
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
+use super::document::CHILD_TABLES;
 use super::json::Json;
 use super::preset::{TABLES, Table};
-use super::{Row, Rows};
+use super::{Children, Row, Rows};
 
 /// Columns compared besides the table's own, after which they are selected.
 const BOOKKEEPING: [&str; 2] = ["extra_fields", "source_op"];
@@ -28,6 +29,26 @@ pub async fn read_table(client: &Client, table: &str) -> anyhow::Result<Rows> {
             _ => None,
         })
         .collect()
+}
+
+/// Reads all rows of the child table `table` (such as `cdc_order_items_extracted`), in the same way.
+///
+/// # Errors
+/// If the preset has no such child table, or the query fails.
+pub async fn read_children(client: &Client, table: &str) -> anyhow::Result<Children> {
+    let table = CHILD_TABLES
+        .iter()
+        .find(|known| known.name == table)
+        .ok_or_else(|| anyhow::anyhow!("the preset has no child table {table:?}"))?;
+    let values: Vec<String> =
+        table.column_names().map(|name| format!("coalesce({name}::text, 'null')")).collect();
+    let query = format!(
+        "select concat({}, ' ', extracted_from, ' ', line_no, ': ', concat_ws(', ', {})) from {}",
+        table.key,
+        values.join(", "),
+        table.name
+    );
+    Ok(client.query(&query, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 fn query(table: &Table) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Row, Rows};
+use super::{Children, Row, Rows};
 
 /// Differences listed one by one; a broken run has thousands, and the first ones tell enough.
 const MAX_LISTED: usize = 20;
@@ -15,9 +15,20 @@ const MAX_SHOWN_CHARACTERS: usize = 80;
 /// At most 20 are listed; one more line counts the rest.
 pub fn diff(expected: &Rows, actual: &Rows) -> Vec<String> {
     let keys: BTreeSet<i64> = expected.keys().chain(actual.keys()).copied().collect();
+    listed(keys.into_iter().flat_map(|key| of_key(key, expected.get(&key), actual.get(&key))))
+}
+
+/// The differences between two states of a child table, listed as [`diff`] lists them.
+pub fn diff_children(expected: &Children, actual: &Children) -> Vec<String> {
+    let missing = expected.difference(actual).map(|line| format!("missing: {line}"));
+    let surplus = actual.difference(expected).map(|line| format!("should not be there: {line}"));
+    listed(missing.chain(surplus))
+}
+
+fn listed(differences: impl Iterator<Item = String>) -> Vec<String> {
     let mut listed = Vec::new();
     let mut unlisted = 0;
-    for difference in keys.into_iter().flat_map(|key| of_key(key, expected.get(&key), actual.get(&key))) {
+    for difference in differences {
         if listed.len() < MAX_LISTED {
             listed.push(difference);
         } else {

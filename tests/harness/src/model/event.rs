@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Row;
 use super::json::Json;
-use super::preset::Table;
+use super::preset::{Image, Table};
 
 /// What a message does.
 pub(super) enum Outcome {
@@ -16,14 +15,13 @@ pub(super) enum Outcome {
     DeadLetter,
 }
 
-/// The state of a key after one event.
+/// What one event says of a key.
 pub(super) struct Change {
-    /// Name of the ODS table.
-    pub(super) table: &'static str,
+    pub(super) table: &'static Table,
     pub(super) key: i64,
     pub(super) scn: u128,
-    /// The row, or `None` if the event deletes it.
-    pub(super) row: Option<Row>,
+    /// What it tells of the row, or `None` if it deletes it.
+    pub(super) image: Option<Image>,
 }
 
 /// Reads one payload.
@@ -42,15 +40,15 @@ fn change(payload: &[u8]) -> Option<Change> {
     let table = Table::of_source(source.member("table")?.as_text()?)?;
     let scn = source.member("scn")?.as_text()?.parse().ok()?;
     let op = envelope.member("op")?.as_text()?;
-    let (key, row) = match op {
+    let (key, image) = match op {
         "c" | "u" | "r" => {
             let after = image(envelope, "after")?;
-            (table.key(after).ok()?, Some(table.row(after.clone(), op).ok()?))
+            (table.key(after).ok()?, Some(table.image(after.clone(), op).ok()?))
         }
         "d" => (table.key(image(envelope, "before")?).ok()?, None),
         _ => return None,
     };
-    Some(Change { table: table.name, key, scn, row })
+    Some(Change { table, key, scn, image })
 }
 
 fn image<'a>(envelope: &'a Json, name: &str) -> Option<&'a BTreeMap<String, Json>> {

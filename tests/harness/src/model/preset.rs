@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Row;
+use super::document::{CUSTOMER_ADDRESSES, ChildTable, Document, ORDER_ITEMS};
 use super::json::Json;
 use super::postgres_text::ColumnType::{self, Boolean, Integer, Money, Text, Timestamp};
 use super::postgres_text::{Unfit, print};
@@ -17,7 +18,7 @@ pub(super) struct Table {
     /// The columns, the key first.
     pub(super) columns: &'static [Column],
     /// Source columns that go to a child table, and so are neither columns here nor extra fields.
-    extracted: &'static [&'static str],
+    documents: &'static [Document],
 }
 
 /// A column of an ODS table.
@@ -49,6 +50,10 @@ const fn mapped(name: &'static str, column_type: ColumnType, origin: Origin) -> 
     Column { name, column_type, origin }
 }
 
+const fn document(source: &'static str, table: &'static ChildTable) -> Document {
+    Document { source, table }
+}
+
 /// All tables.
 pub(super) const TABLES: &[Table] = &[
     Table {
@@ -63,7 +68,7 @@ pub(super) const TABLES: &[Table] = &[
             column("created_at", Timestamp),
             column("updated_at", Timestamp),
         ],
-        extracted: &["SHIPPING_INFO", "ORDER_DETAILS"],
+        documents: &[document("SHIPPING_INFO", &ORDER_ITEMS), document("ORDER_DETAILS", &ORDER_ITEMS)],
     },
     Table {
         name: "cdc_order_items",
@@ -76,7 +81,7 @@ pub(super) const TABLES: &[Table] = &[
             column("unit_price", Money),
             column("subtotal", Money),
         ],
-        extracted: &[],
+        documents: &[],
     },
     Table {
         name: "cdc_customers",
@@ -89,7 +94,7 @@ pub(super) const TABLES: &[Table] = &[
             mapped("region", Text, Origin::Renamed("CITY")),
             column("created_at", Timestamp),
         ],
-        extracted: &["ADDRESSES"],
+        documents: &[document("ADDRESSES", &CUSTOMER_ADDRESSES)],
     },
     Table {
         name: "cdc_products",
@@ -102,7 +107,7 @@ pub(super) const TABLES: &[Table] = &[
             mapped("stock_qty", Integer, Origin::Renamed("STOCK_QUANTITY")),
             mapped("is_active", Boolean, Origin::Equals("STATUS", "ACTIVE")),
         ],
-        extracted: &[],
+        documents: &[],
     },
     Table {
         name: "cdc_audit_log",
@@ -115,7 +120,7 @@ pub(super) const TABLES: &[Table] = &[
             mapped("changed_by", Text, Origin::Renamed("USER_ID")),
             mapped("changed_at", Timestamp, Origin::Renamed("CREATED_AT")),
         ],
-        extracted: &[],
+        documents: &[],
     },
 ];
 
@@ -147,33 +152,95 @@ impl Table {
         print(value, Integer)?.and_then(|digits| digits.parse().ok()).ok_or(Unfit)
     }
 
-    /// The ODS row of a row image.
-    pub(super) fn row(&self, image: BTreeMap<String, Json>, op: &str) -> Result<Row, Unfit> {
+    /// What a row image tells.
+    pub(super) fn image(&self, image: BTreeMap<String, Json>, op: &str) -> Result<Image, Unfit> {
         let mut unplaced = Unplaced(image);
-        let mut columns = BTreeMap::new();
+        let (mut columns, mut documents) = (BTreeMap::new(), BTreeMap::new());
         for column in self.columns {
-            columns.insert(column.name.to_owned(), column.value(&mut unplaced)?);
+            if let Some(value) = column.value(&mut unplaced) {
+                columns.insert(column.name, print(&value, column.column_type)?);
+            }
         }
-        for name in self.extracted {
-            unplaced.take(name);
+        for document in self.documents {
+            if let Some(value) = unplaced.take(document.source) {
+                documents.insert(document.source, document.table.rows(value.as_text().unwrap_or_default())?);
+            }
         }
-        Ok(Row { columns, extra_fields: Json::Object(unplaced.0), source_op: op.to_owned() })
+        let is_whole = columns.len() == self.columns.len() && documents.len() == self.documents.len();
+        Ok(Image { columns, documents, is_whole, extra_fields: unplaced.0, op: op.to_owned() })
+    }
+
+    /// The state before any event.
+    fn empty(&self) -> State {
+        let columns = self.columns.iter().map(|column| (column.name.to_owned(), None)).collect();
+        let row = Row { columns, extra_fields: Json::empty_object(), source_op: String::new() };
+        State { row, documents: BTreeMap::new() }
+    }
+
+    /// The state of a key after one more event; `None` if there is no such row. What an update leaves out stays, what
+    /// any other event leaves out is null. An update that leaves out nothing, and any other event, replaces the extra
+    /// fields; else they are added to.
+    pub(super) fn after(&self, state: Option<State>, image: Option<Image>) -> Option<State> {
+        let image = image?;
+        let keeps = image.op == "u" && !image.is_whole;
+        let mut state = state.filter(|_| keeps).unwrap_or_else(|| self.empty());
+        for (name, value) in image.columns {
+            state.row.columns.insert(name.to_owned(), value);
+        }
+        state.documents.extend(image.documents);
+        if let Json::Object(fields) = &mut state.row.extra_fields {
+            fields.extend(image.extra_fields);
+        }
+        state.row.source_op = image.op;
+        Some(state)
+    }
+
+    /// The rows of the documents of one key, by child table, as [`super::Children`] has them.
+    pub(super) fn children(&self, key: i64, state: &State) -> Vec<(&'static str, String)> {
+        let of_document = |document: &'static Document| {
+            let rows = state.documents.get(document.source).into_iter().flatten().zip(1..);
+            rows.map(move |(values, line_no): (&Vec<String>, u32)| {
+                let line = format!("{key} {} {line_no}: {}", document.source, values.join(", "));
+                (document.table.name, line)
+            })
+        };
+        self.documents.iter().flat_map(of_document).collect()
     }
 }
 
+/// What one event tells of a row: what it left out is not there.
+pub(super) struct Image {
+    columns: BTreeMap<&'static str, Option<String>>,
+    /// The rows of documents, by source column.
+    documents: BTreeMap<&'static str, Vec<Vec<String>>>,
+    /// Whether it left out no column and no document.
+    is_whole: bool,
+    extra_fields: BTreeMap<String, Json>,
+    op: String,
+}
+
+/// A row with its documents.
+pub(super) struct State {
+    pub(super) row: Row,
+    documents: BTreeMap<&'static str, Vec<Vec<String>>>,
+}
+
 impl Column {
-    fn value(&self, unplaced: &mut Unplaced) -> Result<Option<String>, Unfit> {
-        let value = match (unplaced.take(self.name), self.origin) {
-            (Some(value), _) => value,
-            (None, Origin::SameName) => Json::Null,
-            (None, Origin::Renamed(source)) => unplaced.take(source).unwrap_or(Json::Null),
-            (None, Origin::Joined(first, second)) => joined(unplaced.take(first), unplaced.take(second)),
-            (None, Origin::Equals(source, wanted)) => match unplaced.look(source) {
-                None | Some(Json::Null) => Json::Null,
-                Some(value) => Json::Bool(value.as_text() == Some(wanted)),
+    /// What an image has for the column; `None` if nothing.
+    fn value(&self, unplaced: &mut Unplaced) -> Option<Json> {
+        match (unplaced.take(self.name), self.origin) {
+            (Some(value), _) => Some(value),
+            (None, Origin::SameName) => None,
+            (None, Origin::Renamed(source)) => unplaced.take(source),
+            (None, Origin::Joined(first, second)) => match (unplaced.take(first), unplaced.take(second)) {
+                (None, None) => None,
+                (first, second) => Some(joined(first, second)),
             },
-        };
-        print(&value, self.column_type)
+            (None, Origin::Equals(source, wanted)) => match unplaced.look(source)? {
+                Json::Null => Some(Json::Null),
+                value => Some(Json::Bool(value.as_text() == Some(wanted))),
+            },
+        }
     }
 }
 

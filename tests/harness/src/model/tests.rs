@@ -160,6 +160,50 @@ fn an_item_keeps_its_times_as_extra_fields() {
 }
 
 #[test]
+fn what_an_update_leaves_out_stays() {
+    let events = [
+        event(
+            "ORDERS",
+            1,
+            "c",
+            "null",
+            r#"{"ORDER_ID":1,"STATUS":"PENDING","TOTAL_AMOUNT":5,"PRIORITY":"LOW",
+            "SHIPPING_INFO":"<o><item quantity=\"2\"/></o>"}"#,
+        ),
+        event("ORDERS", 3, "u", "null", r#"{"ORDER_ID":1,"TOTAL_AMOUNT":7,"SALES_CHANNEL":"WEB"}"#),
+        event("ORDERS", 2, "u", "null", r#"{"ORDER_ID":1,"STATUS":"SHIPPED"}"#),
+    ];
+    let model = model(&events);
+    let (columns, extra_fields) = only_row(&model, "cdc_orders");
+    assert_eq!(columns, texts(&[("order_id", "1"), ("status", "SHIPPED"), ("total_amount", "7.00")]));
+    assert_eq!(extra_fields, r#"{"PRIORITY": "LOW", "SALES_CHANNEL": "WEB"}"#);
+    let items = Children::from(["1 SHIPPING_INFO 1: null, 2, null, null".to_owned()]);
+    assert_eq!(
+        model.child_tables().find(|(name, _)| *name == "cdc_order_items_extracted").unwrap().1,
+        &items
+    );
+}
+
+#[test]
+fn child_rows_go_with_their_row_and_with_their_document() {
+    let order = |scn, document| {
+        event("ORDERS", scn, "u", "null", &format!(r#"{{"ORDER_ID":1,"ORDER_DETAILS":{document}}}"#))
+    };
+    let document = r#""<o><item quantity=\"2\"/></o>""#;
+    for last in [order(2, "null"), order_deleted(2, 1)] {
+        assert!(model(&[order(1, document), last]).child_tables().all(|(_, rows)| rows.is_empty()));
+    }
+}
+
+#[test]
+fn differences_of_child_tables_show_the_rows() {
+    let children = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Children>();
+    let differences =
+        diff_children(&children(&["1 A 1: x", "1 A 2: y"]), &children(&["1 A 1: x", "1 A 2: z"]));
+    assert_eq!(differences, ["missing: 1 A 2: y", "should not be there: 1 A 2: z"]);
+}
+
+#[test]
 fn a_customer_has_one_name_and_a_region() {
     let newer =
         r#"{"CUSTOMER_ID":1,"FIRST_NAME":"Zoë","LAST_NAME":"O'Brien","CITY":"Berlin","COUNTRY":"DE"}"#;
