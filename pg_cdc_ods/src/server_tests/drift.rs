@@ -102,6 +102,24 @@ mod tests {
     }
 
     #[pg_test]
+    fn s6_orders_are_enriched_whatever_columns_their_sources_gain_and_lose() {
+        preset();
+        let customer = r#"{"op":"c","source":{"scn":"1"},"after":{"CUSTOMER_ID":7,"FIRST_NAME":"Ann","LAST_NAME":"Lee","TIER":"GOLD"}}"#;
+        ingest("cdc/oracle/SALES/CUSTOMERS/insert", customer);
+        orders(&[r#"{"ORDER_ID":1,"CUSTOMER_ID":7,"STATUS":"new","TOTAL_AMOUNT":5}"#]);
+        let grown = r#"{"op":"u","source":{"scn":"2"},"after":{"CUSTOMER_ID":7,"FIRST_NAME":"Ann","LAST_NAME":"Lee","TIER":"GOLD","VIP":true}}"#;
+        ingest("cdc/oracle/SALES/CUSTOMERS/update", grown);
+        ingest(
+            ORDERS,
+            &order("u", 5, r#"{"ORDER_ID":1,"CUSTOMER_ID":"7","TOTAL_AMOUNT":6,"GIFT":{"wrap":"red"}}"#),
+        );
+        apply();
+        let row = "select concat_ws(' ', customer_name, customer_tier, status, total_amount) from cdc_orders_enriched";
+        assert_eq!(one::<String>(row).unwrap(), "Ann Lee GOLD new 6.00");
+        assert_eq!(one::<i64>("select count(*) from cdc.schema_history where change = 'new'"), Some(2));
+    }
+
+    #[pg_test]
     fn a_renamed_column_is_a_missing_and_a_new_one() {
         alone();
         attach("overflow");
