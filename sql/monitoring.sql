@@ -6,7 +6,7 @@
 
 \pset null '-'
 
-\echo '* Workers: one launcher, one apply worker. No rows: pg_cdc_ods is not in shared_preload_libraries.'
+\echo '* Workers: one launcher, one apply worker, one push worker if there are endpoints. No rows: pg_cdc_ods is not in shared_preload_libraries.'
 select kind, pid, database, state, clock_timestamp() - last_batch_at as since_last_batch, batches, events, restarts,
        last_error
   from cdc.stat_workers
@@ -47,6 +47,15 @@ select id, original_topic, error_type, error_message, error_detail, last_failure
  order by id desc
  limit 10;
 
+\echo '* Endpoints, those in trouble first: what waits, and what became of deliveries.'
+select name, breaker, waiting, in_flight, lag, delivered, retried, dead, discarded, last_status, last_error, last_error_at
+  from cdc.stat_endpoints
+ order by failures_in_a_row desc, lag desc, name;
+
+\echo '* Rules whose SQL failed, and keys for which alerts are firing.'
+select kind, rule, failures, last_error, last_failed_at from cdc.rule_failures order by last_failed_at desc;
+select alert, count(*) as keys, max(since) as newest from cdc.alerts_firing group by alert order by newest desc;
+
 \echo '* Partitions of the inbox: the current one takes messages; the others should be empty or on their way there.'
 select p.slot, p.slot = r.current_slot as current,
        pg_size_pretty(pg_total_relation_size(format('cdc.inbox_%s', p.slot)::regclass)) as size,
@@ -61,7 +70,7 @@ select s.relid::regclass as name, pg_size_pretty(pg_total_relation_size(s.relid)
        greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
   from pg_catalog.pg_stat_user_tables s
  where (s.schemaname, s.relname) in (select target_schema, target_table from cdc.attachments)
-    or s.schemaname = 'cdc' and s.relname in ('dlq', 'tombstones')
+    or s.schemaname = 'cdc' and s.relname in ('dlq', 'outbox', 'tombstones')
  order by pg_total_relation_size(s.relid) desc;
 
 \echo '* Bridges that are connected. State and time need pg_monitor, too.'

@@ -211,7 +211,8 @@ create table cdc.dlq (
     last_failure_at timestamptz not null default now(),
     status text not null default 'pending' check (status in ('pending', 'retrying', 'resolved', 'discarded')),
     retry_at timestamptz check ((retry_at is not null) = (status = 'retrying')),
-    settled_at timestamptz check ((settled_at is not null) = (status in ('resolved', 'discarded')))
+    settled_at timestamptz check ((settled_at is not null) = (status in ('resolved', 'discarded'))),
+    delivery jsonb
 );
 create index dlq_status on cdc.dlq (status, id);
 create index dlq_retry on cdc.dlq (retry_at) where status = 'retrying';
@@ -220,6 +221,8 @@ comment on column cdc.dlq.error_detail is 'The path inside the event, e.g. paylo
 comment on column cdc.dlq.retry_count is 'How often it was tried again, by itself or by cdc.dlq_replay().';
 comment on column cdc.dlq.status is
     'pending: waits for somebody; retrying: is tried again by itself at retry_at; resolved: applied; discarded: given up.';
+comment on column cdc.dlq.delivery is
+    'Of a document that an endpoint did not take: endpoint, event_id, key, kind, rule, status, answer, attempts. Null for messages.';
 comment on column cdc.dlq.settled_at is 'When it was resolved or discarded; kept for pg_cdc_ods.dlq_retention from then.';
 select pg_catalog.pg_extension_config_dump('cdc.dlq', '');
 select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.dlq', 'id'), '');

@@ -100,3 +100,39 @@ comment on function cdc.verify(text, bigint) is
 comment on function cdc.pending_rows() is 'The rows of cdc.pending.';
 comment on function cdc.enrich_changed() is 'Trigger of the tables that enriched tables read.';
 comment on function cdc.aggregate_changed() is 'Trigger of the tables that are aggregated.';
+
+-- Outbox -------------------------------------------------------------------------------------------------------------
+
+grant execute on function cdc.endpoint(text, text, interval, interval, integer, interval, interval, integer, interval,
+        integer, integer, integer, text, integer, jsonb, jsonb, text),
+    cdc.drop_endpoint(text),
+    cdc.alert(text, text, text, text, text, text, text, text[], text), cdc.drop_alert(text),
+    cdc.route(text, text, text, text, text, text, text, text[], text[], text), cdc.drop_route(text),
+    cdc.system_alerts(text, integer, interval, bigint),
+    cdc.install_preset_alerts(text, text, text, numeric, text),
+    cdc.rules_changed() to cdc_admin;
+
+alter function cdc.rules_changed() security definer;
+-- SQL of users is planned as in any session, not as the apply worker plans its own.
+alter function cdc.rules_changed() set plan_cache_mode = 'auto';
+alter function cdc.rules_changed() set enable_seqscan = on;
+alter function cdc.rules_changed() set enable_hashjoin = on;
+alter function cdc.rules_changed() set enable_mergejoin = on;
+
+comment on function cdc.endpoint(text, text, interval, interval, integer, interval, interval, integer, interval, integer,
+        integer, integer, text, integer, jsonb, jsonb, text) is
+    'A place that documents are sent to; replaces an endpoint of the same name, and keeps auth and headers that are not given.';
+comment on function cdc.drop_endpoint(text) is
+    'Removes an endpoint that no rule uses, and what waits for it; returns how many documents that were.';
+comment on function cdc.alert(text, text, text, text, text, text, text, text[], text) is
+    'Tells an endpoint once of each row that comes to meet a condition; replaces an alert of the same name.';
+comment on function cdc.drop_alert(text) is 'Removes an alert.';
+comment on function cdc.route(text, text, text, text, text, text, text, text[], text[], text) is
+    'Tells an endpoint or a channel of each change that meets a condition; replaces a route of the same name.';
+comment on function cdc.drop_route(text) is 'Removes a route.';
+comment on function cdc.system_alerts(text, integer, interval, bigint) is
+    'Alerts on what is wrong: DLQ_GROWING, SCHEMA_CHANGED, ENDPOINT_DOWN, BACKLOG.';
+comment on function cdc.install_preset_alerts(text, text, text, numeric, text) is
+    'The alerts of a preset (ecommerce: HIGH_VALUE_ORDER), and those of cdc.system_alerts().';
+comment on function cdc.rules_changed() is 'Trigger of the tables that alerts and routes look at.';
+comment on function cdc.endpoints_changed() is 'Trigger of cdc.endpoints: the push worker reads them again.';

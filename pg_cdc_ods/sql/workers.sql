@@ -12,10 +12,10 @@ create view cdc.stat_workers as
     select pid, kind, database, state, started_at, last_batch_at, batches, events, restarts, last_error
     from cdc.stat_workers();
 comment on view cdc.stat_workers is
-    'The launcher and the apply worker of each database. Empty when the library is not in shared_preload_libraries.';
-comment on column cdc.stat_workers.state is 'requested, starting, idle, applying, or backing off until its restart.';
-comment on column cdc.stat_workers.batches is 'Batches with events since the slot exists.';
-comment on column cdc.stat_workers.events is 'Events applied since the slot exists.';
+    'The launcher and the workers of each database. Empty when the library is not in shared_preload_libraries.';
+comment on column cdc.stat_workers.state is 'requested, starting, idle, applying, pushing, or backing off until its restart.';
+comment on column cdc.stat_workers.batches is 'Batches with events since the slot exists; of the push worker: transactions with outcomes of deliveries.';
+comment on column cdc.stat_workers.events is 'Events applied since the slot exists; of the push worker: outcomes of deliveries.';
 comment on column cdc.stat_workers.restarts is 'How often the worker was started again after it ended.';
 comment on column cdc.stat_workers.last_error is 'Beginning of the last error that ended the worker.';
 

@@ -1,22 +1,23 @@
 //! `cdc.dlq_replay()` and the automatic retries: dead letters go through the apply path once more.
 //!
 //! A replay is an ordinary batch with the letters as its messages, so the source position guards it as it guards any
-//! message that comes late: an older state never overwrites a newer one.
+//! message that comes late: an older state never overwrites a newer one. Dead deliveries to endpoints go back into the
+//! outbox.
 
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::apply::{Rejected, apply_messages, lock_progress_or_raise, parameter, printable};
 use crate::inbox::{self, Message};
-use crate::settings;
 use crate::sql_error::spi_failed;
+use crate::{outbox, settings};
 
 /// What became of dead letters that were tried again.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Replay {
     /// Letters tried.
     pub(crate) replayed: i64,
-    /// Letters applied now, or outdated by what came later.
+    /// Letters applied now, outdated by what came later, or put into the outbox again.
     pub(crate) resolved: i64,
 }
 
@@ -57,9 +58,10 @@ pub(crate) fn retry_due() -> Replay {
 
 /// Tries letters again. The caller holds the progress lock.
 fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
+    let (deliveries, requeued) = outbox::requeue(client, ids);
     let (ids, messages) = read(client, ids);
     if messages.is_empty() {
-        return Replay::default();
+        return Replay { replayed: deliveries, resolved: requeued };
     }
     let rejected = apply_messages(client, &messages).rejected;
     let mut resolved = ids.clone();
@@ -68,12 +70,12 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     });
     settle(client, &resolved);
     record_failures(client, &ids, &rejected);
-    Replay { replayed: ids.len() as i64, resolved: resolved.len() as i64 }
+    Replay { replayed: deliveries + ids.len() as i64, resolved: requeued + resolved.len() as i64 }
 }
 
 const READ: &str = "
     select id, seq, stream, original_topic, payload, headers, first_failure_at, message_id
-      from cdc.dlq where id = any ($1) and status <> 'resolved' order by id for update";
+      from cdc.dlq where id = any ($1) and status <> 'resolved' and delivery is null order by id for update";
 
 /// The letters as the messages they were, with their ids.
 fn read(client: &mut SpiClient<'_>, ids: &[i64]) -> (Vec<i64>, Vec<Message>) {

@@ -12,6 +12,7 @@ mod explain;
 mod extract_xml;
 mod inbox;
 mod maintenance;
+mod outbox;
 mod plan_cache;
 mod preset;
 mod promote;

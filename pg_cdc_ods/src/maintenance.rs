@@ -4,9 +4,8 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
 use crate::dlq::{self, Replay};
-use crate::settings;
 use crate::sql_error::spi_failed;
-use crate::{enrich, workers};
+use crate::{enrich, outbox, settings, workers};
 
 /// Rows cleared away in one step at most, so that no step takes long; the next one goes on.
 const CLEAR_LIMIT: i64 = 10_000;
@@ -54,6 +53,7 @@ pub(crate) fn step() -> Done {
     if Spi::connect_mut(enrich::retry_failed) {
         workers::wake_at_commit();
     }
+    outbox::poll();
     Done {
         replay: dlq::retry_due(),
         dead_letters_cleared: clear(CLEAR_DEAD_LETTERS, settings::DLQ_RETENTION_MIN.get()),

@@ -70,6 +70,17 @@ impl SearchPath<'_> {
 
     /// Finds a table.
     pub(crate) fn table(&self, client: &mut SpiClient<'_>, argument: &str, name: &str) -> Table {
+        self.relation(client, argument, name, "{r,p}")
+    }
+
+    /// Finds a relation of one of these kinds, as `pg_class.relkind` has them.
+    pub(crate) fn relation(
+        &self,
+        client: &mut SpiClient<'_>,
+        argument: &str,
+        name: &str,
+        kinds: &str,
+    ) -> Table {
         let find = |client: &mut SpiClient<'_>| {
             let oid = self.within(client, |client| {
                 client
@@ -77,7 +88,7 @@ impl SearchPath<'_> {
                     .first()
                     .get_one::<pg_sys::Oid>()
             })?;
-            read_relation(client, oid.unwrap_or(pg_sys::InvalidOid), "{r,p}")
+            read_relation(client, oid.unwrap_or(pg_sys::InvalidOid), kinds)
         };
         match checked(argument, name, || find(client)) {
             Some(table) => table,

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 
 use cdc_core::{BareRows, DecodeSettings, XmlLimits};
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 /// Messages applied in one transaction.
 pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -45,6 +45,26 @@ pub(crate) static TOMBSTONE_RETENTION_MIN: GucSetting<i32> = GucSetting::<i32>::
 pub(crate) static MAINTENANCE_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
 /// Enriched rows that are made anew in one step, beyond those that a batch itself has changed.
 pub(crate) static ENRICH_STEP: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// The ranges of addresses that endpoints may not have.
+pub(crate) static PUSH_REFUSED_ADDRESSES: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"link_local"));
+/// Documents that may wait for one endpoint.
+pub(crate) static OUTBOX_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1_000_000);
+/// What happens beyond the limit.
+pub(crate) static OUTBOX_OVERFLOW: GucSetting<OutboxOverflow> =
+    GucSetting::<OutboxOverflow>::new(OutboxOverflow::DiscardNew);
+
+/// What happens to documents for an endpoint for which too many wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum OutboxOverflow {
+    /// The new ones do not go into the outbox.
+    #[name = c"discard_new"]
+    DiscardNew,
+    /// The oldest are taken out.
+    #[name = c"discard_old"]
+    DiscardOld,
+}
 
 /// Defines all settings; called once when the library is loaded.
 pub(crate) fn init() {
@@ -111,6 +131,7 @@ pub(crate) fn init() {
     source_settings();
     maintenance_settings();
     xml_settings();
+    push_settings();
 }
 
 /// The settings of what is done with sources that nobody configured.
@@ -260,5 +281,35 @@ fn maintenance_settings() {
         86_400,
         GucContext::Sighup,
         GucFlags::UNIT_S,
+    );
+}
+
+/// The settings of the outbox and the push worker.
+fn push_settings() {
+    GucRegistry::define_string_guc(
+        c"pg_cdc_ods.push_refused_addresses",
+        c"Ranges of network addresses that endpoints may not have.",
+        c"Names with commas between them: loopback, private, link_local, unique_local, multicast, reserved.",
+        &PUSH_REFUSED_ADDRESSES,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.outbox_limit",
+        c"Documents that may wait in cdc.outbox for one endpoint.",
+        c"Beyond it documents are discarded and counted; see pg_cdc_ods.outbox_overflow.",
+        &OUTBOX_LIMIT,
+        1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_cdc_ods.outbox_overflow",
+        c"Which documents are discarded when too many wait for an endpoint.",
+        c"discard_new: those that would come in; discard_old: those that have waited longest.",
+        &OUTBOX_OVERFLOW,
+        GucContext::Suset,
+        GucFlags::default(),
     );
 }

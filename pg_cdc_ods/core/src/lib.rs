@@ -29,6 +29,7 @@ mod sketch;
 mod source_table;
 mod sql_name;
 mod time;
+mod topic_pattern;
 mod unindexed_scan;
 mod value;
 mod xml;
@@ -54,6 +55,7 @@ pub use sketch::Sketch;
 pub use source_table::SourceTable;
 pub use sql_name::{quote_name, quote_text};
 pub use time::{PG_EPOCH_UNIX_MICROS, parse_date, parse_timestamp};
+pub use topic_pattern::TopicPattern;
 pub use unindexed_scan::{UnindexedScan, unindexed_scans};
 pub use value::{ColumnType, Value, ValueError};
 pub use xml::{

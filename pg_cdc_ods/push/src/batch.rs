@@ -56,7 +56,8 @@ impl BatchOptions {
         }
     }
 
-    pub(crate) fn max_items(&self) -> usize {
+    /// Most deliveries in a batch.
+    pub fn max_items(&self) -> usize {
         self.max_items.get()
     }
 

@@ -119,7 +119,8 @@ impl Endpoint {
         &self.url
     }
 
-    pub(crate) fn options(&self) -> &EndpointOptions {
+    /// How deliveries to it are made.
+    pub fn options(&self) -> &EndpointOptions {
         &self.options
     }
 

@@ -21,6 +21,7 @@ use super::truncate::{self, Truncate};
 use crate::aggregate::advance_clock;
 use crate::enrich::{Collecting, refresh_dirty};
 use crate::inbox::Message;
+use crate::outbox;
 use crate::settings;
 use crate::sql_error::spi_failed;
 
@@ -37,6 +38,7 @@ pub(crate) struct Applied {
 pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Applied {
     fire_constraints_at_once(client);
     let collecting = Collecting::begin(client);
+    outbox::route_messages(client, messages);
     let Decoding { events, controls, mut rejected } = decode(messages);
     let mut targets = target_cache::take(client);
     attach_themselves(client, &mut targets, &events);

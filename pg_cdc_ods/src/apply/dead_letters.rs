@@ -72,7 +72,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The payload as text that `jsonb` takes, where it is.
-fn json(message: &Message) -> Option<String> {
+pub(crate) fn json(message: &Message) -> Option<String> {
     let text = std::str::from_utf8(&message.payload).ok()?;
     let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
     (is_json && !text.contains("\\u0000")).then(|| text.to_owned())

@@ -72,13 +72,23 @@ pub(super) fn as_owner<R>(target: &Target, work: impl FnOnce() -> R) -> R {
 
 /// Runs `work` with the rights of a role, and only those.
 pub(crate) fn as_user<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
+    with_rights(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE, work)
+}
+
+/// The same for SQL that only reads: it can leave nothing behind that would run later with other rights, such as a
+/// deferred trigger or a temporary object.
+pub(crate) fn as_restricted_user<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
+    let restriction = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    with_rights(role, restriction, work)
+}
+
+fn with_rights<R>(role: pg_sys::Oid, restriction: u32, work: impl FnOnce() -> R) -> R {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     // SAFETY: saves and sets the backend's current user as SECURITY DEFINER functions do. If `work` raises an
     // ERROR the end of the (sub)transaction restores both.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        let local = context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-        pg_sys::SetUserIdAndSecContext(role, local);
+        pg_sys::SetUserIdAndSecContext(role, context | restriction.cast_signed());
     }
     let result = work();
     // SAFETY: gives back what was saved above.

@@ -36,10 +36,10 @@ use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
 pub(crate) use batch::apply_messages;
-pub(crate) use dead_letters::{Rejected, printable};
+pub(crate) use dead_letters::{Rejected, json, printable};
 pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
-pub(crate) use guard::{as_user, raise_again, sqlstate};
+pub(crate) use guard::{as_restricted_user, as_user, raise_again, sqlstate};
 pub(crate) use target_cache::enable as keep_targets;
 pub(crate) use targets::BOOKKEEPING;
 

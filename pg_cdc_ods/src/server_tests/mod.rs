@@ -7,6 +7,7 @@ mod drift;
 mod enriched_orders;
 mod enrichment;
 mod explain;
+mod outbox;
 mod rights;
 mod rows;
 mod xml;

@@ -1,7 +1,7 @@
-//! Commands that need a database without sessions: its apply worker ends before they run.
+//! Commands that need a database without sessions: its workers end before they run.
 //!
 //! PostgreSQL refuses DROP DATABASE, ALTER DATABASE … RENAME or SET TABLESPACE, and CREATE DATABASE … TEMPLATE while
-//! someone is connected. The apply worker always is, and nobody can ask it to leave; so the command does.
+//! someone is connected. The workers always are, and nobody can ask them to leave; so the command does.
 
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 use pgrx::{PgList, is_a};
 
-use super::shared;
+use super::shared::{self, Kind, WorkerId};
 
-/// How long the command waits for the worker's end.
+/// How long the command waits for the workers' end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it looks, in milliseconds; the worker cannot wake it.
+/// How often it looks, in milliseconds; the workers cannot wake it.
 const STOP_POLL_MS: c_long = 10;
 /// How long no worker starts in the database again, in seconds: the wait, and as much again for the command.
 const HOLD_SECONDS: i64 = 20;
@@ -49,7 +49,7 @@ pub(super) fn install_hook() {
     }
 }
 
-/// Stops the worker if need be, then goes on with the command.
+/// Stops the workers if need be, then goes on with the command.
 ///
 /// Only the first half is guarded. The second half must not be: an ERROR of the command then passes through this
 /// function as through one in C, with all its fields; there is nothing here to drop.
@@ -74,14 +74,14 @@ unsafe extern "C-unwind" fn process_utility(
     }
 }
 
-/// Stops the apply worker of the database that the command needs for itself; returns it, or else the invalid oid.
+/// Stops the workers of the database that the command needs for itself; returns it, or else the invalid oid.
 #[pg_guard]
 unsafe extern "C-unwind" fn before_utility(planned: *mut pg_sys::PlannedStmt) -> pg_sys::Oid {
     // SAFETY: a valid statement, as PostgreSQL passed it to the hook.
     let Some(database) = (unsafe { database_to_leave((*planned).utilityStmt) }) else {
         return pg_sys::InvalidOid;
     };
-    stop_worker(database);
+    stop_workers(database);
     database
 }
 
@@ -91,7 +91,7 @@ unsafe extern "C-unwind" fn before_utility(planned: *mut pg_sys::PlannedStmt) ->
 unsafe extern "C-unwind" fn after_utility(planned: *mut pg_sys::PlannedStmt, database: pg_sys::Oid) {
     // SAFETY: a valid statement, as PostgreSQL passed it to the hook.
     if unsafe { !is_a((*planned).utilityStmt, pg_sys::NodeTag::T_DropdbStmt) } {
-        shared::end_hold(database);
+        Kind::ALL.into_iter().for_each(|kind| shared::end_hold(WorkerId { kind, database }));
     }
 }
 
@@ -154,13 +154,15 @@ fn may_stop(database: pg_sys::Oid) -> bool {
     }
 }
 
-/// Ends the apply worker of the database and waits for it, at most [`STOP_TIMEOUT`].
-fn stop_worker(database: pg_sys::Oid) {
-    let Some(pid) = shared::hold(database, HOLD_SECONDS) else { return };
-    // SAFETY: the slot is released before its process ends, so the process id is the worker's.
-    unsafe { kill(pid, pg_sys::SIGTERM as c_int) };
+/// Ends the workers of the database and waits for them, at most [`STOP_TIMEOUT`].
+fn stop_workers(database: pg_sys::Oid) {
+    let workers = Kind::ALL.map(|kind| WorkerId { kind, database });
+    for pid in workers.into_iter().filter_map(|worker| shared::hold(worker, HOLD_SECONDS)) {
+        // SAFETY: the slot is released before its process ends, so the process id is the worker's.
+        unsafe { kill(pid, pg_sys::SIGTERM as c_int) };
+    }
     let began = Instant::now();
-    while shared::is_running(database) && began.elapsed() < STOP_TIMEOUT {
+    while workers.into_iter().any(shared::is_running) && began.elapsed() < STOP_TIMEOUT {
         let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
         // SAFETY: the latch is this process's own.
         unsafe {

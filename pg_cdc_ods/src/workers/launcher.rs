@@ -1,4 +1,4 @@
-//! The launcher: finds the databases of the server and keeps an apply worker running where the extension is.
+//! The launcher: finds the databases of the server, and keeps their workers running where the extension is.
 
 use std::collections::HashSet;
 use std::ffi::c_int;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::prelude::*;
 
-use super::shared::{self, State};
-use super::{EXTENSION, apply_worker};
+use super::shared::{self, Kind, State, WorkerId};
+use super::{EXTENSION, process};
 
 /// After which time the postmaster starts a launcher again that ended.
 const RESTART: Duration = Duration::from_secs(5);
@@ -55,25 +55,28 @@ fn round(without_extension: &mut HashSet<pg_sys::Oid>) -> bool {
     let databases = BackgroundWorker::transaction(databases);
     without_extension.retain(|database| databases.contains(database));
     for slot in shared::slots() {
-        if slot.state == State::NoExtension {
-            without_extension.insert(slot.database);
+        let database = slot.worker.database;
+        if slot.state.is_over() || !databases.contains(&database) {
             shared::forget(&slot);
-        } else if !databases.contains(&slot.database) {
-            shared::forget(&slot);
-        } else {
-            without_extension.remove(&slot.database);
+        }
+        match (slot.worker.kind, slot.state) {
+            (Kind::Apply, State::NoExtension) => _ = without_extension.insert(database),
+            (Kind::Apply, _) => _ = without_extension.remove(&database),
+            (Kind::Push, _) => (),
         }
     }
-    let known: HashSet<_> = shared::slots().iter().map(|slot| slot.database).collect();
-    for database in databases.difference(without_extension).filter(|database| !known.contains(*database)) {
-        if !shared::adopt(*database) {
+    // A push worker is asked for by the apply worker of its database.
+    let known: HashSet<_> = shared::slots().iter().map(|slot| slot.worker).collect();
+    let wanted = databases.difference(without_extension).map(|database| WorkerId::apply(*database));
+    for worker in wanted.filter(|worker| !known.contains(worker)) {
+        if !shared::adopt(worker) {
             break;
         }
     }
-    for slot in shared::slots() {
-        if shared::begin_start(slot.database) && !apply_worker::start(slot.database) {
-            shared::start_failed(slot.database);
-            warning!("no apply worker could be started: raise max_worker_processes");
+    for worker in shared::slots().iter().map(|slot| slot.worker) {
+        if shared::begin_start(worker) && !process::start(worker) {
+            shared::start_failed(worker);
+            warning!("no {} could be started: raise max_worker_processes", worker.kind.name());
         }
     }
     shared::slots().iter().any(|slot| slot.pid == 0)
@@ -125,13 +128,15 @@ unsafe extern "C-unwind" fn on_sigterm(_signal: c_int) {
     }
 }
 
-/// Reads the configuration again if SIGHUP asked for it.
-pub(super) fn reload_settings() {
-    if BackgroundWorker::sighup_received() {
+/// Reads the settings again if SIGHUP asked for it; whether it did.
+pub(super) fn reload_settings() -> bool {
+    let asked = BackgroundWorker::sighup_received();
+    if asked {
         // SAFETY: called by the worker's main loop, outside of a transaction.
         unsafe {
             pg_sys::ConfigReloadPending = 0;
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
     }
+    asked
 }

@@ -1,4 +1,4 @@
-//! What launcher, apply workers and sessions know of each other: a fixed table in shared memory.
+//! What launcher, workers and sessions know of each other: a fixed table in shared memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,8 +6,10 @@ use cdc_core::LatencyHistogram;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 
-/// Databases of one server that can have an apply worker; shared memory is sized once, at the server's start.
+/// Databases of one server that can have workers; shared memory is sized once, at the server's start.
 pub(super) const MAX_DATABASES: usize = 64;
+/// Each database can have one worker of each kind.
+const MAX_WORKERS: usize = MAX_DATABASES * Kind::ALL.len();
 /// Bytes kept of a worker's last error; the whole text is in the server's log.
 const LAST_ERROR_BYTES: usize = 256;
 /// First and longest wait before a worker that died is started again, in seconds.
@@ -22,23 +24,68 @@ static WORKERS: PgLwLock<Workers> = unsafe { PgLwLock::new(c"pg_cdc_ods workers"
 /// Whether the table exists; set before the postmaster forks, so that every process inherits it.
 static PRELOADED: AtomicBool = AtomicBool::new(false);
 
-/// What the apply worker of a database is doing.
+/// What a worker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Applies what waits in the inbox; one for each database with the extension.
+    Apply,
+    /// Sends what waits in the outbox; one for each database that has endpoints.
+    Push,
+}
+
+impl Kind {
+    /// Every kind.
+    pub(super) const ALL: [Self; 2] = [Self::Apply, Self::Push];
+
+    /// The name shown by `cdc.stat_workers`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Apply => "apply worker",
+            Self::Push => "push worker",
+        }
+    }
+}
+
+/// Which worker: one of each kind for each database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct WorkerId {
+    pub(super) kind: Kind,
+    pub(super) database: pg_sys::Oid,
+}
+
+impl WorkerId {
+    /// The worker that applies in this database.
+    pub(super) fn apply(database: pg_sys::Oid) -> Self {
+        Self { kind: Kind::Apply, database }
+    }
+
+    /// The worker that pushes from this database.
+    pub(super) fn push(database: pg_sys::Oid) -> Self {
+        Self { kind: Kind::Push, database }
+    }
+}
+
+/// What a worker is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// The slot belongs to no database.
+    /// The slot belongs to no worker.
     Free,
-    /// The launcher is asked to look whether the database has the extension.
+    /// The launcher is asked to start it: it looks itself whether there is something for it to do.
     Requested,
     /// Registered by the launcher; has not finished its first round.
     Starting,
-    /// Waits for messages.
+    /// Waits for something to do.
     Idle,
     /// Applies a batch.
     Applying,
+    /// Has deliveries under way.
+    Pushing,
     /// Ended; is started again when its time has come.
     BackingOff,
     /// Ended because the database does not have the extension.
     NoExtension,
+    /// A push worker that ended because the database has no endpoint.
+    NoEndpoint,
 }
 
 impl State {
@@ -50,16 +97,23 @@ impl State {
             Self::Starting => "starting",
             Self::Idle => "idle",
             Self::Applying => "applying",
+            Self::Pushing => "pushing",
             Self::BackingOff => "backing off",
             Self::NoExtension => "no extension",
+            Self::NoEndpoint => "no endpoint",
         }
+    }
+
+    /// Whether the worker ended because there is nothing for it to do.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::NoExtension | Self::NoEndpoint)
     }
 }
 
-/// The apply worker of one database. Times are in PostgreSQL's microseconds; 0 is "never".
+/// One worker. Times are in PostgreSQL's microseconds; 0 is "never".
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
-    pub(super) database: pg_sys::Oid,
+    pub(super) worker: WorkerId,
     /// Process id, 0 while there is no process.
     pub(super) pid: i32,
     pub(super) state: State,
@@ -71,8 +125,10 @@ pub(super) struct Slot {
     pub(super) restarts: i64,
     /// Time from the sending of a message to the commit of its effects.
     pub(super) latency: LatencyHistogram,
-    /// Asked for while a process ran that may have looked for the extension before it was there.
+    /// Asked for while a process ran that may have looked for the extension, or endpoints, before they were there.
     requested_again: bool,
+    /// The configuration has changed since the worker read it.
+    configuration_changed: bool,
     /// Ends in a row without a completed round; decides the next wait.
     failures: u32,
     /// No process may start before this time.
@@ -83,7 +139,7 @@ pub(super) struct Slot {
 
 impl Slot {
     const FREE: Self = Self {
-        database: pg_sys::InvalidOid,
+        worker: WorkerId { kind: Kind::Apply, database: pg_sys::InvalidOid },
         pid: 0,
         state: State::Free,
         started_at: 0,
@@ -93,6 +149,7 @@ impl Slot {
         restarts: 0,
         latency: LatencyHistogram::EMPTY,
         requested_again: false,
+        configuration_changed: false,
         failures: 0,
         not_before: 0,
         last_error: [0; LAST_ERROR_BYTES],
@@ -118,26 +175,26 @@ impl Slot {
 struct Workers {
     /// Process id of the launcher, 0 while there is none.
     launcher: i32,
-    slots: [Slot; MAX_DATABASES],
+    slots: [Slot; MAX_WORKERS],
 }
 
 // SAFETY: plain data without pointers, the same in every process.
 unsafe impl PGRXSharedMemory for Workers {}
 
 impl Workers {
-    fn find(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.state != State::Free && slot.database == database)
+    fn find(&mut self, worker: WorkerId) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.state != State::Free && slot.worker == worker)
     }
 
-    fn find_or_take(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
+    fn find_or_take(&mut self, worker: WorkerId) -> Option<&mut Slot> {
         let position = self
             .slots
             .iter()
-            .position(|slot| slot.state != State::Free && slot.database == database)
+            .position(|slot| slot.state != State::Free && slot.worker == worker)
             .or_else(|| self.slots.iter().position(|slot| slot.state == State::Free))?;
         let slot = self.slots.get_mut(position)?;
         if slot.state == State::Free {
-            *slot = Slot { database, state: State::Requested, ..Slot::FREE };
+            *slot = Slot { worker, state: State::Requested, ..Slot::FREE };
         }
         Some(slot)
     }
@@ -149,7 +206,7 @@ impl Workers {
     reason = "the macro asks for PostgreSQL versions that this crate has no feature for"
 )]
 pub(super) fn init() {
-    pg_shmem_init!(WORKERS = Workers { launcher: 0, slots: [Slot::FREE; MAX_DATABASES] });
+    pg_shmem_init!(WORKERS = Workers { launcher: 0, slots: [Slot::FREE; MAX_WORKERS] });
     PRELOADED.store(true, Ordering::Relaxed);
 }
 
@@ -183,16 +240,16 @@ pub(super) fn release_launcher() {
     WORKERS.exclusive().launcher = 0;
 }
 
-/// A copy of every slot that belongs to a database.
+/// A copy of every slot that belongs to a worker.
 pub(super) fn slots() -> Vec<Slot> {
-    let mut copy = Vec::with_capacity(MAX_DATABASES);
+    let mut copy = Vec::with_capacity(MAX_WORKERS);
     copy.extend(WORKERS.share().slots.iter().filter(|slot| slot.state != State::Free));
     copy
 }
 
-/// Asks the launcher to look whether the database has the extension. False when no slot is free.
-pub(super) fn request(database: pg_sys::Oid) -> bool {
-    let granted = WORKERS.exclusive().find_or_take(database).is_some_and(|slot| {
+/// Asks the launcher to start a worker, which looks whether there is something for it to do. False when no slot is free.
+pub(super) fn request(worker: WorkerId) -> bool {
+    let granted = WORKERS.exclusive().find_or_take(worker).is_some_and(|slot| {
         if slot.pid == 0 {
             slot.state = State::Requested;
             slot.not_before = 0;
@@ -205,16 +262,16 @@ pub(super) fn request(database: pg_sys::Oid) -> bool {
     granted
 }
 
-/// Gives a database its slot, so that its worker is started; an existing slot stays as it is.
-pub(super) fn adopt(database: pg_sys::Oid) -> bool {
-    WORKERS.exclusive().find_or_take(database).is_some()
+/// Gives a worker its slot, so that it is started; an existing slot stays as it is.
+pub(super) fn adopt(worker: WorkerId) -> bool {
+    WORKERS.exclusive().find_or_take(worker).is_some()
 }
 
 /// The slot's worker is about to be registered. False when it is not due.
-pub(super) fn begin_start(database: pg_sys::Oid) -> bool {
+pub(super) fn begin_start(worker: WorkerId) -> bool {
     let now = now();
     let mut workers = WORKERS.exclusive();
-    let Some(slot) = workers.find(database).filter(|slot| slot.is_due(now)) else { return false };
+    let Some(slot) = workers.find(worker).filter(|slot| slot.is_due(now)) else { return false };
     slot.restarts += i64::from(slot.state == State::BackingOff);
     slot.state = State::Starting;
     slot.started_at = now;
@@ -222,17 +279,17 @@ pub(super) fn begin_start(database: pg_sys::Oid) -> bool {
 }
 
 /// The slot's worker could not be registered: it is tried again after a wait.
-pub(super) fn start_failed(database: pg_sys::Oid) {
-    if let Some(slot) = WORKERS.exclusive().find(database) {
+pub(super) fn start_failed(worker: WorkerId) {
+    if let Some(slot) = WORKERS.exclusive().find(worker) {
         back_off(slot);
     }
 }
 
-/// This process is the worker of the database. False when it has one, or may not have one now.
-pub(super) fn claim(database: pg_sys::Oid) -> bool {
+/// This process is the worker. False when there is one, or may not be one now.
+pub(super) fn claim(worker: WorkerId) -> bool {
     let now = now();
     let mut workers = WORKERS.exclusive();
-    match workers.find(database) {
+    match workers.find(worker) {
         Some(slot) if slot.pid == 0 && slot.state == State::Starting && now >= slot.not_before => {
             slot.pid = my_pid();
             slot.started_at = now;
@@ -243,27 +300,45 @@ pub(super) fn claim(database: pg_sys::Oid) -> bool {
 }
 
 /// Changes the slot of this worker; does nothing when the slot is no longer its own.
-pub(super) fn update(database: pg_sys::Oid, change: impl FnOnce(&mut Slot)) {
+pub(super) fn update(worker: WorkerId, change: impl FnOnce(&mut Slot)) {
     let pid = my_pid();
-    if let Some(slot) = WORKERS.exclusive().find(database).filter(|slot| slot.pid == pid) {
+    if let Some(slot) = WORKERS.exclusive().find(worker).filter(|slot| slot.pid == pid) {
         change(slot);
     }
 }
 
 /// The worker completed a round and has nothing left to do.
-pub(super) fn set_idle(database: pg_sys::Oid) {
-    update(database, |slot| {
+pub(super) fn set_idle(worker: WorkerId) {
+    update(worker, |slot| {
         slot.state = State::Idle;
         slot.failures = 0;
     });
 }
 
+/// The worker completed a round, and waits for what it has under way.
+pub(super) fn set_busy(worker: WorkerId, state: State) {
+    update(worker, |slot| {
+        slot.state = state;
+        slot.failures = 0;
+    });
+}
+
+/// The worker recorded what became of this many deliveries.
+pub(super) fn count_deliveries(worker: WorkerId, deliveries: usize) {
+    let now = now();
+    update(worker, |slot| {
+        slot.last_batch_at = now;
+        slot.batches += 1;
+        slot.events = slot.events.saturating_add_unsigned(deliveries as u64);
+    });
+}
+
 /// The worker committed a batch of messages that were sent at these times.
-pub(super) fn count_batch(database: pg_sys::Oid, sent_at: &[pg_sys::TimestampTz]) {
+pub(super) fn count_batch(worker: WorkerId, sent_at: &[pg_sys::TimestampTz]) {
     let now = now();
     let mut latency = LatencyHistogram::EMPTY;
     sent_at.iter().for_each(|sent_at| latency.record(now.saturating_sub(*sent_at)));
-    update(database, |slot| {
+    update(worker, |slot| {
         slot.last_batch_at = now;
         slot.batches += 1;
         slot.events = slot.events.saturating_add_unsigned(sent_at.len() as u64);
@@ -272,19 +347,19 @@ pub(super) fn count_batch(database: pg_sys::Oid, sent_at: &[pg_sys::TimestampTz]
 }
 
 /// Keeps the beginning of an error's message.
-pub(super) fn record_error(database: pg_sys::Oid, message: &str) {
+pub(super) fn record_error(worker: WorkerId, message: &str) {
     let text = &message.as_bytes()[..message.floor_char_boundary(LAST_ERROR_BYTES)];
-    update(database, |slot| {
+    update(worker, |slot| {
         slot.last_error[..text.len()].copy_from_slice(text);
         slot.last_error_len = text.len();
     });
 }
 
-/// The worker's process ends: it is started again after a wait, unless the extension is missing.
-pub(super) fn release(database: pg_sys::Oid) {
-    update(database, |slot| {
+/// The worker's process ends: it is started again after a wait, unless there is nothing for it to do.
+pub(super) fn release(worker: WorkerId) {
+    update(worker, |slot| {
         slot.pid = 0;
-        if slot.state != State::NoExtension {
+        if !slot.state.is_over() {
             back_off(slot);
         } else if slot.requested_again {
             slot.state = State::Requested;
@@ -294,35 +369,35 @@ pub(super) fn release(database: pg_sys::Oid) {
     wake_launcher();
 }
 
-/// Frees the slot of a database that is gone, or has no extension, unless it changed since it was read.
+/// Frees the slot of a worker that is not needed any more, unless it changed since it was read.
 pub(super) fn forget(read: &Slot) {
     let mut workers = WORKERS.exclusive();
-    if let Some(slot) = workers.find(read.database).filter(|slot| slot.pid == 0 && slot.state == read.state) {
+    if let Some(slot) = workers.find(read.worker).filter(|slot| slot.pid == 0 && slot.state == read.state) {
         *slot = Slot::FREE;
     }
 }
 
-/// No worker may start in the database for this many seconds. Returns the process id of the one that runs, if any.
-pub(super) fn hold(database: pg_sys::Oid, seconds: i64) -> Option<i32> {
+/// The worker may not start for this many seconds. Returns its process id if it runs.
+pub(super) fn hold(worker: WorkerId, seconds: i64) -> Option<i32> {
     let until = now() + seconds * MICROS_PER_SECOND;
     let mut workers = WORKERS.exclusive();
-    let slot = workers.find_or_take(database)?;
+    let slot = workers.find_or_take(worker)?;
     slot.not_before = until;
     Some(slot.pid).filter(|pid| *pid != 0)
 }
 
 /// The worker that [`hold`] kept away may start at once.
-pub(super) fn end_hold(database: pg_sys::Oid) {
-    if let Some(slot) = WORKERS.exclusive().find(database) {
+pub(super) fn end_hold(worker: WorkerId) {
+    if let Some(slot) = WORKERS.exclusive().find(worker) {
         slot.not_before = 0;
         slot.failures = 0;
     }
     wake_launcher();
 }
 
-/// Whether a process still holds the slot of the database.
-pub(super) fn is_running(database: pg_sys::Oid) -> bool {
-    WORKERS.share().slots.iter().any(|slot| slot.database == database && slot.pid != 0)
+/// Whether a process still holds the worker's slot.
+pub(super) fn is_running(worker: WorkerId) -> bool {
+    WORKERS.share().slots.iter().any(|slot| slot.worker == worker && slot.pid != 0)
 }
 
 /// Sets when the slot may have a process again; a hold that lasts longer stays.
@@ -334,10 +409,27 @@ fn back_off(slot: &mut Slot) {
     slot.not_before = slot.not_before.max(now() + wait * MICROS_PER_SECOND);
 }
 
-/// Wakes the apply worker of a database, if it has one.
-pub(super) fn wake(database: pg_sys::Oid) {
-    let pid = WORKERS.share().slots.iter().find(|slot| slot.database == database).map_or(0, |slot| slot.pid);
+/// Wakes a worker, if it runs.
+pub(super) fn wake(worker: WorkerId) {
+    let pid = WORKERS.share().slots.iter().find(|slot| slot.worker == worker).map_or(0, |slot| slot.pid);
     set_latch_of(pid);
+}
+
+/// Tells a worker that its configuration has changed, and has it started if it does not run. False when no slot is free.
+pub(super) fn configuration_changed(worker: WorkerId) -> bool {
+    let granted = request(worker);
+    if let Some(slot) = WORKERS.exclusive().find(worker) {
+        slot.configuration_changed = true;
+    }
+    wake(worker);
+    granted
+}
+
+/// Whether the configuration has changed since this was asked last, by the worker itself.
+pub(super) fn take_configuration_changed(worker: WorkerId) -> bool {
+    let mut changed = false;
+    update(worker, |slot| changed = std::mem::take(&mut slot.configuration_changed));
+    changed
 }
 
 /// Wakes the launcher, if there is one.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pgrx::prelude::*;
 use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
-use super::shared;
+use super::shared::{self, WorkerId};
 
 extension_sql_file!(
     "../../sql/workers.sql",
@@ -15,8 +15,12 @@ extension_sql_file!(
     requires = [wake_apply_worker, start_apply_worker, stat_workers, apply_latency]
 );
 
-/// Whether this transaction will wake the worker when it commits.
-static WAKE_REGISTERED: AtomicBool = AtomicBool::new(false);
+/// Whether this transaction will wake the apply worker when it commits.
+static APPLY_WAKE: AtomicBool = AtomicBool::new(false);
+/// The same for the push worker.
+static PUSH_WAKE: AtomicBool = AtomicBool::new(false);
+/// Whether it will tell the push worker that the endpoints have changed.
+static PUSH_CONFIGURATION: AtomicBool = AtomicBool::new(false);
 
 fn my_database() -> pg_sys::Oid {
     // SAFETY: set once when the session starts.
@@ -34,14 +38,38 @@ fn wake_apply_worker<'a>(
 
 /// Wakes the apply worker of this database when the transaction commits.
 pub(crate) fn wake_at_commit() {
-    if shared::is_available() && !WAKE_REGISTERED.swap(true, Ordering::Relaxed) {
-        register_xact_callback(PgXactCallbackEvent::Commit, || {
-            WAKE_REGISTERED.store(false, Ordering::Relaxed);
-            shared::wake(my_database());
-        });
-        register_xact_callback(PgXactCallbackEvent::Abort, || {
-            WAKE_REGISTERED.store(false, Ordering::Relaxed);
-        });
+    once_at_commit(&APPLY_WAKE, || shared::wake(WorkerId::apply(my_database())));
+}
+
+/// Wakes the push worker of this database when the transaction commits.
+pub(crate) fn wake_push_worker_at_commit() {
+    once_at_commit(&PUSH_WAKE, || shared::wake(WorkerId::push(my_database())));
+}
+
+/// Has the push worker of this database read its endpoints when the transaction commits, or be started.
+pub(crate) fn push_configuration_changed_at_commit() {
+    once_at_commit(&PUSH_CONFIGURATION, || {
+        let worker = WorkerId::push(my_database());
+        warn_unless_granted(worker, shared::configuration_changed(worker));
+    });
+}
+
+/// Does something when the transaction commits, once however often this is called in it.
+fn once_at_commit(registered: &'static AtomicBool, action: fn()) {
+    if !shared::is_available() || registered.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    register_xact_callback(PgXactCallbackEvent::Commit, move || {
+        registered.store(false, Ordering::Relaxed);
+        action();
+    });
+    register_xact_callback(PgXactCallbackEvent::Abort, move || registered.store(false, Ordering::Relaxed));
+}
+
+fn warn_unless_granted(worker: WorkerId, granted: bool) {
+    if !granted {
+        let (kind, most) = (worker.kind.name(), shared::MAX_DATABASES);
+        warning!("no {kind} for this database: {most} databases have one already");
     }
 }
 
@@ -52,16 +80,12 @@ fn start_apply_worker() {
         return;
     }
     register_xact_callback(PgXactCallbackEvent::Commit, || {
-        if !shared::request(my_database()) {
-            warning!(
-                "no apply worker for this database: {} databases have one already",
-                shared::MAX_DATABASES
-            );
-        }
+        let worker = WorkerId::apply(my_database());
+        warn_unless_granted(worker, shared::request(worker));
     });
 }
 
-/// The launcher and the apply workers, one row each.
+/// The launcher and the workers, one row each.
 #[pg_extern]
 #[expect(clippy::type_complexity, reason = "the columns of a row are a tuple")]
 fn stat_workers() -> TableIterator<
@@ -87,10 +111,10 @@ fn stat_workers() -> TableIterator<
         .map(|pid| (Some(pid), "launcher", None, "idle", None, None, 0, 0, 0, None));
     let workers = shared::slots().into_iter().filter_map(|slot| {
         // A database that was just dropped keeps its slot until the launcher looks again.
-        let database = database_name(slot.database)?;
+        let database = database_name(slot.worker.database)?;
         Some((
             Some(slot.pid).filter(|pid| *pid != 0),
-            "apply worker",
+            slot.worker.kind.name(),
             Some(database),
             slot.state.name(),
             timestamp(slot.started_at),
@@ -110,7 +134,7 @@ fn apply_latency() -> TableIterator<'static, (name!(le_ms, f64), name!(events, i
     if !shared::is_available() {
         return TableIterator::new(Vec::new());
     }
-    let slot = shared::slots().into_iter().find(|slot| slot.database == my_database());
+    let slot = shared::slots().into_iter().find(|slot| slot.worker == WorkerId::apply(my_database()));
     let buckets = slot.map(|slot| slot.latency.buckets().collect::<Vec<_>>());
     TableIterator::new(buckets.unwrap_or_default())
 }

@@ -16,7 +16,7 @@ use harness::paths;
 use tempfile::TempDir;
 
 /// What the test answers for.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
@@ -24,12 +24,14 @@ const DOCUMENTS: [&str; 9] = [
     "docs/decoding.md",
     "docs/enrichment.md",
     "docs/operations.md",
+    "docs/push.md",
     "docs/xml.md",
     "docker/README.md",
 ];
 
-/// Functions that cdc_admin may call and that no user has to: a column's default, and what is behind others and views.
-const INNER_FUNCTIONS: [&str; 7] = [
+/// Functions that cdc_admin may call and that no user has to: a column's default, triggers, and what is behind others and
+/// views.
+const INNER_FUNCTIONS: [&str; 8] = [
     "inbox_slot",
     "dlq_matching",
     "stat_workers",
@@ -37,6 +39,7 @@ const INNER_FUNCTIONS: [&str; 7] = [
     "pending_rows",
     "enrich_changed",
     "aggregate_changed",
+    "rules_changed",
 ];
 
 fn repository() -> PathBuf {
@@ -161,6 +164,11 @@ async fn the_commands_of_the_readme_do_what_it_says() -> anyhow::Result<()> {
     let orders: i64 = client.query_one("select count(*) from cdc_orders", &[]).await?.get(0);
     assert!(orders > 0, "the replayed events made no orders");
     Ok(())
+}
+
+#[test]
+fn the_commands_of_the_manual_of_pushes_run() -> anyhow::Result<()> {
+    play("docs/push.md").map(drop)
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! Routes by topic: they see the messages of a batch as they came, whatever becomes of them.
+
+use cdc_core::TopicPattern;
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::SpiClient;
+
+use super::documents::{self, Batch};
+use super::evaluate::{Source, Wanted, ask};
+use super::rules::Route;
+use crate::apply::{json, parameter};
+use crate::inbox::Message;
+
+/// Messages in place of `cdc.routed_messages`.
+const MESSAGES: &str = "(
+    select m.topic, m.payload::jsonb as payload, m.headers::jsonb as headers, m.stream
+      from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as m(topic, payload, headers, stream)) as m";
+
+/// Tells of the messages of a batch that are JSON and meet the condition of a route.
+pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message]) {
+    for route in Route::by_topic(client) {
+        let Some(pattern) = TopicPattern::parse(&route.table) else { continue };
+        let matching = messages.iter().filter(|message| pattern.matches(&message.topic));
+        let routed: Vec<(&Message, String)> =
+            matching.filter_map(|message| Some((message, json(message)?))).collect();
+        if routed.is_empty() {
+            continue;
+        }
+        let arguments = || arguments(&routed);
+        let source = Source { relation: MESSAGES, arguments: &arguments };
+        ask(client, &route.question, &source, Wanted::Met, |client, answer| {
+            documents::of_route(client, &route, "", Batch { keys: answer.keys, payloads: answer.payloads });
+        });
+    }
+}
+
+fn arguments(routed: &[(&Message, String)]) -> Vec<DatumWithOid<'static>> {
+    let texts = |read: &dyn Fn(&(&Message, String)) -> Option<String>| {
+        parameter("text", routed.iter().map(read).collect()).datum
+    };
+    vec![
+        texts(&|(message, _)| Some(message.topic.clone())),
+        texts(&|(_, payload)| Some(payload.clone())),
+        texts(&|(message, _)| message.headers.as_ref().map(|headers| headers.0.to_string())),
+        texts(&|(message, _)| Some(message.stream.clone())),
+    ]
+}
