@@ -239,6 +239,8 @@ async fn a_flow_over_its_limit_says_so_once_and_a_stopped_one_brings_nothing() {
     timeout(PATIENCE, flow.over_limit()).await.unwrap();
     assert_eq!((flow.held().messages(), flow.held().bytes()), (3, 3));
     flow.stop().unwrap();
+    // The broker may send until it knows.
+    broker.wait_until(PATIENCE, |stats| stats.queues["q"].stopped_flows == 1).unwrap();
     for _ in 0..3 {
         next(&mut flow).await;
     }

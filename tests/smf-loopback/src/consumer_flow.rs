@@ -96,6 +96,11 @@ impl ConsumerFlow {
         self.window = window;
     }
 
+    /// Whether the client takes no messages.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.window == 0
+    }
+
     /// Takes an application ack. Ids that are not waiting for one are ignored: clients repeat ranges.
     pub(crate) fn settle(&mut self, range: &AckRange, settled: &mut Settled) {
         if range.first > range.last {

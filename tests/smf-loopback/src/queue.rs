@@ -240,6 +240,7 @@ impl Queue {
             unacked: self.flows.iter().map(ConsumerFlow::unacked).sum(),
             bytes: self.counts.bytes,
             flows: self.flows.len(),
+            stopped_flows: self.flows.iter().filter(|flow| flow.is_stopped()).count(),
             enqueued: self.counts.enqueued,
             acked: self.counts.acked,
             rejected: self.counts.rejected,

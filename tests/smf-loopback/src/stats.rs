@@ -39,6 +39,9 @@ pub struct QueueStats {
     pub bytes: u64,
     /// Flows bound to the queue.
     pub flows: usize,
+    /// Those of them whose client takes no messages now: it has closed the window.
+    #[serde(default)]
+    pub stopped_flows: usize,
     /// Messages put into the queue.
     pub enqueued: u64,
     /// Messages removed because the application acknowledged them.
