@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::amount::{grouped, millis, per_second};
 use crate::broker::BrokerStats;
 use crate::database::{TableRows, Totals, Worker};
+use crate::derived::{Differences, Enriched, Outbox};
 use crate::generator::Summary;
 use crate::histogram::Histogram;
 
@@ -19,13 +20,21 @@ pub(crate) struct Account {
     pub(crate) latency: Histogram,
     /// Counted, not estimated.
     pub(crate) rows: Vec<TableRows>,
+    /// Counted, not estimated.
+    pub(crate) enriched: Enriched,
+    /// Alerts, as the database has sent them.
+    pub(crate) outbox: Outbox,
+    /// Different alerts that the receiver has got.
+    pub(crate) received: u64,
+    /// None if the user did not want to wait for the comparison.
+    pub(crate) differences: Option<Differences>,
     pub(crate) published_for: Duration,
     /// From the start of publishing until everything was applied.
     pub(crate) took: Duration,
 }
 
 impl Account {
-    /// Whether the sums hold: no message is lost.
+    /// Whether the sums hold: no message and no alert is lost, and what is derived is right.
     pub(crate) fn agrees(&self) -> bool {
         self.disagreements().is_empty()
     }
@@ -64,6 +73,13 @@ impl Account {
         if !(queue.enqueued..=most).contains(&database.staged) {
             equal("put into the queue, and in the inbox", queue.enqueued, database.staged);
         }
+        equal("alerts sent, and received", self.outbox.delivered, self.received);
+        equal("alerts left in the outbox, and nothing", self.outbox.waiting, 0);
+        equal("alerts refused, given up or discarded, and none", self.outbox.lost, 0);
+        if let Some(differences) = self.differences {
+            equal("wrong rows of cdc_orders_enriched, and none", differences.enriched, 0);
+            equal("wrong rows of cdc_order_aggregations, and none", differences.windows, 0);
+        }
         found
     }
 }
@@ -90,6 +106,19 @@ impl fmt::Display for Account {
         for table in &self.rows {
             line(f, "rows", table.rows, &table.table)?;
         }
+        line(
+            f,
+            "enriched",
+            self.enriched.rows,
+            &format!("orders, {} of them complete", grouped(self.enriched.complete)),
+        )?;
+        match self.differences {
+            Some(Differences { enriched, windows }) => {
+                line(f, "differences", enriched + windows, "from orders and windows made from scratch")?;
+            }
+            None => writeln!(f, "differences  not looked for")?,
+        }
+        line(f, "alerts", self.outbox.delivered, &format!("sent, {} received", grouped(self.received)))?;
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| millis(self.latency.percentile(share)));
         writeln!(f, "latency      p50 {p50}, p99 {p99}, max {max} from sending to commit")?;
         if self.worker.restarts > 0 {
@@ -133,6 +162,10 @@ mod tests {
             database: Totals { staged: 5010, settled: 5010, dead_lettered: 10, dead_letters: 10 },
             latency: Histogram::new(vec![Bucket { le_ms: 6.4, events: 5010 }]),
             rows: vec![TableRows { table: "public.cdc_orders".to_owned(), rows: 1400 }],
+            enriched: Enriched { rows: 1400, complete: 1390 },
+            outbox: Outbox { waiting: 0, delivered: 38, lost: 0 },
+            received: 38,
+            differences: Some(Differences { enriched: 0, windows: 0 }),
             published_for: Duration::from_secs(60),
             took: Duration::from_millis(60_120),
             ..Account::default()
@@ -152,6 +185,9 @@ staged               5,010
 applied              5,000   in 60.1 s, 83.3/s in all
 dead letters            10
 rows                 1,400   public.cdc_orders
+enriched             1,400   orders, 1,390 of them complete
+differences              0   from orders and windows made from scratch
+alerts                  38   sent, 38 received
 latency      p50 6.4 ms, p99 6.4 ms, max 6.4 ms from sending to commit
 nothing is lost: 5,010 sent = 5,000 applied + 10 dead letters";
         assert_eq!(account().to_string(), expected);
@@ -188,6 +224,33 @@ nothing is lost: 5,010 sent = 5,000 applied + 10 dead letters";
         let mut unanswered = account();
         unanswered.generator.published = 5011;
         assert_disagrees(&unanswered, "5,011 and 5,010");
+    }
+
+    #[test]
+    fn an_alert_that_has_not_come_is_found() {
+        assert_disagrees(&Account { received: 37, ..account() }, "- alerts sent, and received: 38 and 37");
+        let waiting = Outbox { waiting: 2, ..account().outbox };
+        assert_disagrees(
+            &Account { outbox: waiting, ..account() },
+            "left in the outbox, and nothing: 2 and 0",
+        );
+        let lost = Outbox { lost: 1, ..account().outbox };
+        assert_disagrees(&Account { outbox: lost, ..account() }, "or discarded, and none: 1 and 0");
+    }
+
+    #[test]
+    fn a_wrong_row_is_found() {
+        let wrong =
+            |enriched, windows| Account { differences: Some(Differences { enriched, windows }), ..account() };
+        assert_disagrees(&wrong(1, 0), "- wrong rows of cdc_orders_enriched, and none: 1 and 0");
+        assert_disagrees(&wrong(0, 3), "- wrong rows of cdc_order_aggregations, and none: 3 and 0");
+    }
+
+    #[test]
+    fn a_comparison_that_was_not_waited_for_is_told() {
+        let account = Account { differences: None, ..account() };
+        assert!(account.agrees());
+        assert!(account.to_string().contains("\ndifferences  not looked for\n"), "{account}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use harness::cluster::{Cluster, SUPERUSER};
 use nix::unistd::Pid;
 use tokio_postgres::Client;
 
+use crate::derived::{self, Derived, Differences, Enriched};
 use crate::histogram::{Bucket, Histogram};
 
 /// The database of the demonstration.
@@ -28,6 +29,20 @@ const SET_UP: &str = "
     create extension pg_cdc_ods;
     select cdc.install_preset('ecommerce');
     create role cdc_bridge login in role cdc_writer";
+
+/// The customers and products that the generator's orders name, as a snapshot before the first change would leave them.
+/// Few of them are inserted during a run, and without them no order is complete. They have no position, so that any
+/// change of the source is newer.
+const SNAPSHOT: &str = "
+    insert into cdc_customers (customer_id, name, tier, region)
+    select id, 'Customer ' || id,
+           case when id % 100 < 50 then 'BRONZE' when id % 100 < 80 then 'SILVER' when id % 100 < 95 then 'GOLD'
+                else 'PLATINUM' end,
+           (array['Berlin', 'London', 'Madrid', 'Paris', 'Tokyo'])[1 + id % 5]
+      from generate_series(1, 1000) as id;
+    insert into cdc_products (product_id, name, category, is_active)
+    select id, 'Product ' || id, (array['Books', 'Clothing', 'Garden', 'Toys'])[1 + id % 4], true
+      from generate_series(1, 500) as id";
 
 /// The table behind `cdc.stat_streams`: the view also counts what waits, which costs too much for once a second when
 /// a backlog grows.
@@ -55,14 +70,16 @@ const TOTALS: &str = "
            coalesce(sum(dead_lettered), 0)::bigint, (select count(*) from cdc.dlq)
       from cdc.stat_streams";
 
-/// Starts a cluster with extension, preset and the bridge's role.
+/// Starts a cluster with extension, preset, customers, products and the bridge's role, whose alerts go to `alerts_url`.
 ///
 /// # Errors
 /// If the server does not start, or the extension is not installed.
-pub(crate) async fn start() -> anyhow::Result<Cluster> {
+pub(crate) async fn start(alerts_url: &str) -> anyhow::Result<Cluster> {
     let cluster = Cluster::start_with(&SETTINGS).context("cannot start the private PostgreSQL")?;
     let client = cluster.connect(DATABASE).await?;
     client.batch_execute(SET_UP).await.context("cannot set up the extension: install it by `make demo`")?;
+    client.batch_execute(SNAPSHOT).await.context("cannot insert customers and products")?;
+    derived::send_alerts(&client, alerts_url).await?;
     Ok(cluster)
 }
 
@@ -178,6 +195,21 @@ impl Database {
         Ok(counted)
     }
 
+    /// Enriched orders, windows and alerts.
+    pub(crate) async fn derived(&self) -> anyhow::Result<Derived> {
+        Derived::read(&self.client).await
+    }
+
+    /// Enriched orders, counted.
+    pub(crate) async fn counted_enriched(&self) -> anyhow::Result<Enriched> {
+        Enriched::counted(&self.client).await
+    }
+
+    /// How enriched orders and windows differ from what they should be.
+    pub(crate) async fn differences(&self) -> anyhow::Result<Differences> {
+        Differences::find(&self.client).await
+    }
+
     /// The exact counts.
     pub(crate) async fn totals(&self) -> anyhow::Result<Totals> {
         let row = self.client.query_one(TOTALS, &[]).await.context("cannot read cdc.stat_streams")?;
@@ -191,6 +223,6 @@ impl Database {
 }
 
 /// Counts are never negative.
-fn count(value: i64) -> u64 {
+pub(crate) fn count(value: i64) -> u64 {
     value.unsigned_abs()
 }

@@ -31,6 +31,10 @@ const GENERATOR_PATIENCE: Duration = Duration::from_secs(40);
 /// The waiting for what is under way ends when nothing has been applied for so long.
 const STANDSTILL: Duration = Duration::from_secs(20);
 
+/// Longest wait for an alert when nothing moves any more; it is accounted for as missing then. The receiver answers at
+/// once, so that an alert is not tried again.
+const ALERT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Runs the whole demonstration.
 ///
 /// # Errors
@@ -39,7 +43,7 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Account> {
     let mut stop = StopRequests::listen()?;
     let seed = args.seed();
-    writeln!(io::stdout(), "starting PostgreSQL, broker, bridge and generator")?;
+    writeln!(io::stdout(), "starting PostgreSQL, broker, bridge, generator and a receiver of alerts")?;
     let mut pieces = tokio::select! {
         started = Pieces::start(args.rate, seed) => started?,
         () = stop.requested() => bail!("stopped before everything had started"),
@@ -73,11 +77,19 @@ impl<'a> Demonstration<'a> {
         let published_for = self.publish(stop).await?;
         let generator = self.stop_publishing().await?;
         let last = self.drain(stop).await?;
+        self.look(Phase::Comparing).await?;
         let database = self.sampler.database();
         Ok(Account {
             generator,
             database: database.totals().await?,
             rows: database.counted_rows(&last.rows).await?,
+            enriched: database.counted_enriched().await?,
+            outbox: last.derived.outbox,
+            received: last.received.alerts,
+            differences: tokio::select! {
+                () = stop.insisted() => None,
+                differences = database.differences() => Some(differences?),
+            },
             broker: last.broker,
             worker: last.worker,
             latency: last.latency,
@@ -149,14 +161,17 @@ impl<'a> Demonstration<'a> {
 
     /// Waits until nothing is under way any more; returns the last sample.
     async fn drain(&mut self, stop: &mut StopRequests) -> anyhow::Result<Sample> {
-        let (mut settled, mut moved) = (0, Instant::now());
+        let (mut reached, mut moved) = (None, Instant::now());
         loop {
             let sample = self.look(Phase::Draining).await?;
-            if sample.queued == 0 && sample.counts.pending() == 0 && self.inbox_is_empty().await? {
-                return Ok(sample);
+            let now = (sample.counts.settled(), sample.derived.to_enrich, sample.derived.outbox);
+            if reached != Some(now) {
+                (reached, moved) = (Some(now), Instant::now());
             }
-            if sample.counts.settled() != settled {
-                (settled, moved) = (sample.counts.settled(), Instant::now());
+            let alerts_are_over = sample.alerts_are_over() || moved.elapsed() > ALERT_PATIENCE;
+            let applied = sample.queued == 0 && sample.counts.pending() == 0;
+            if applied && alerts_are_over && self.inbox_is_empty().await? {
+                return Ok(sample);
             }
             ensure!(
                 moved.elapsed() < STANDSTILL,

@@ -1,8 +1,8 @@
-//! `cdc-demo`: runs the whole pipeline from a generator to ODS tables and shows it live.
+//! `cdc-demo`: runs the whole pipeline from a generator to ODS tables and alerts, and shows it live.
 //!
 //! ```text
-//! generator ──► loopback broker ──► cdc-bridge ──► PostgreSQL with pg_cdc_ods     (pieces)
-//!                      └───────────────┬───────────────┘
+//! generator ──► loopback broker ──► cdc-bridge ──► PostgreSQL with pg_cdc_ods ──► REST receiver     (pieces)
+//!                      └───────────────┬───────────────┴──────────────────────────────┘
 //!                          sampler ──► history ──► screen ──► display             (once a second)
 //!                                                  └────────► account             (at the end)
 //! ```
@@ -10,11 +10,13 @@
 //! `make demo` builds the pieces and runs this.
 
 mod account;
+mod alert_receiver;
 mod amount;
 mod args;
 mod broker;
 mod database;
 mod demonstration;
+mod derived;
 mod display;
 mod failure;
 mod generator;

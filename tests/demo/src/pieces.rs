@@ -11,6 +11,7 @@ use harness::process::ManagedProcess;
 use harness::{paths, wait_until};
 use tempfile::TempDir;
 
+use crate::alert_receiver::AlertReceiver;
 use crate::broker::{Broker, QUEUE};
 use crate::database;
 use crate::generator::{Generator, Summary};
@@ -25,13 +26,14 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 /// Longest that the bridge may take to end; it ends itself after 30 s.
 const BRIDGE_PATIENCE: Duration = Duration::from_secs(40);
 
-/// All pieces, in the order in which they are dropped if something fails: from the source to the database.
+/// All pieces, in the order in which they are dropped if something fails: from the source to the receiver of alerts.
 #[derive(Debug)]
 pub(crate) struct Pieces {
     generator: Generator,
     bridge: ManagedProcess,
     broker: Broker,
     cluster: Cluster,
+    alert_receiver: AlertReceiver,
     /// Set while the generator is to run.
     publishing: bool,
     /// Output of the processes.
@@ -46,7 +48,8 @@ impl Pieces {
     pub(crate) async fn start(rate: Rate, seed: u64) -> anyhow::Result<Self> {
         let library = solclient()?;
         let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(paths::run_root()?)?;
-        let cluster = database::start().await?;
+        let alert_receiver = AlertReceiver::start()?;
+        let cluster = database::start(&alert_receiver.url()).await?;
         let mut broker = Broker::start(folder.path()).await?;
         let mut bridge =
             ManagedProcess::start("bridge", bridge_command(&library, &broker, &cluster)?, folder.path())?;
@@ -66,7 +69,7 @@ impl Pieces {
         })
         .await
         .with_context(|| format!("the generator is not ready\n{}", generator.process().log_tail()))?;
-        Ok(Self { generator, bridge, broker, cluster, publishing: true, _folder: folder })
+        Ok(Self { generator, bridge, broker, cluster, alert_receiver, publishing: true, _folder: folder })
     }
 
     /// Fails if a piece has ended that should run, with the end of its log.
@@ -127,6 +130,11 @@ impl Pieces {
     /// The broker.
     pub(crate) fn broker(&mut self) -> &mut Broker {
         &mut self.broker
+    }
+
+    /// The receiver of alerts.
+    pub(crate) fn alert_receiver(&self) -> &AlertReceiver {
+        &self.alert_receiver
     }
 
     /// The cluster.

@@ -6,8 +6,10 @@ use harness::cluster::Cluster;
 use harness::wait_until;
 use nix::unistd::Pid;
 
+use crate::alert_receiver::Received;
 use crate::broker::BrokerStats;
 use crate::database::{Database, TableRows, Worker};
+use crate::derived::Derived;
 use crate::histogram::Histogram;
 use crate::history::Counts;
 use crate::memory::private_bytes;
@@ -30,9 +32,20 @@ pub(crate) struct Sample {
     pub(crate) latency: Histogram,
     /// Estimates.
     pub(crate) rows: Vec<TableRows>,
+    pub(crate) derived: Derived,
+    /// Alerts at the receiver.
+    pub(crate) received: Received,
     pub(crate) memory: Memory,
     pub(crate) worker: Worker,
     pub(crate) broker: BrokerStats,
+}
+
+impl Sample {
+    /// Whether every alert that was ever made has come, and nothing is left to make one of.
+    pub(crate) fn alerts_are_over(&self) -> bool {
+        let outbox = self.derived.outbox;
+        self.derived.to_enrich == 0 && outbox.waiting == 0 && outbox.delivered == self.received.alerts
+    }
 }
 
 /// Bytes that processes have resident, shared memory apart; `None` for one that does not run.
@@ -109,6 +122,8 @@ impl Sampler {
             lag: if counts.pending() > 0 { progress.behind } else { Duration::ZERO },
             latency: self.database.latency().await?,
             rows: self.database.estimated_rows().await?,
+            derived: self.database.derived().await?,
+            received: pieces.alert_receiver().received(),
             memory: memory(pieces, &worker),
             worker,
             broker,

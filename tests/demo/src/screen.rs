@@ -1,10 +1,11 @@
-//! What is shown while the demonstration runs: a full screen, or one line. Text only; how it gets to a terminal is
+//! What is shown while the demonstration runs: a full screen, or two lines. Text only; how it gets to a terminal is
 //! for [`display`](crate::display).
 
 use std::fmt::{self, Display};
 use std::time::Duration;
 
 use crate::amount::{clock, grouped, mib, millis, per_second};
+use crate::derived::Derived;
 use crate::histogram::Histogram;
 use crate::history::{History, Rates, WINDOW};
 use crate::rate::Rate;
@@ -12,7 +13,8 @@ use crate::sampler::Sample;
 
 /// The titles of the columns of [`View::line`].
 pub(crate) const LINE_TITLES: &str =
-    " time  published     staged    applied   dead     rate      p50     p99     lag";
+    " time  published     staged    applied   dead     rate      p50     p99     lag
+        enriched   complete     window     orders       revenue   alerts  outbox";
 
 /// Columns that the counts take on the screen; the rows of the tables stand beside them.
 const COUNTS_WIDTH: usize = 42;
@@ -37,6 +39,8 @@ pub(crate) enum Phase {
     Stopping,
     /// What is under way gets applied.
     Draining,
+    /// Enriched orders and windows are made from scratch, and compared.
+    Comparing,
 }
 
 /// All that a picture of one moment is made of.
@@ -68,6 +72,7 @@ impl Display for Phase {
             Self::Publishing => "publishing",
             Self::Stopping => "stopping the generator",
             Self::Draining => "applying what is under way",
+            Self::Comparing => "comparing with what is made from scratch",
         })
     }
 }
@@ -90,10 +95,10 @@ impl<'a> View<'a> {
         lines.push(String::new());
         lines.extend(self.latencies());
         lines.push(String::new());
-        lines.extend(self.waiting());
+        lines.push(self.waiting());
+        lines.extend(self.derived());
         lines.push(String::new());
         lines.push(format!("memory, MiB  {}", self.memory()));
-        lines.push(String::new());
         lines.push("look inside".to_owned());
         lines.push(self.order.psql.clone());
         lines
@@ -128,15 +133,41 @@ impl<'a> View<'a> {
             format!("{:<13}{:>13}{:>13}{:>13}   sending to commit", "latency", "p50", "p99", "max"),
             line(&format!("last {} s", WINDOW.as_secs()), &self.recent),
             line("whole run", &self.sample.latency),
+            format!(
+                "{:<13}{:>13}   the newest applied message is behind",
+                "lag",
+                millis(Some(self.lag_ms()))
+            ),
         ]
     }
 
-    fn waiting(&self) -> Vec<String> {
-        let line = |name: &str, value: String, what: &str| format!("{name:<13}{value:>13}   {what}");
-        vec![
-            line("queue", grouped(self.sample.queued), "messages wait at the broker"),
-            line("inbox", grouped(self.sample.counts.pending()), "messages wait to be applied"),
-            line("lag", millis(Some(self.lag_ms())), "the newest applied message is behind"),
+    fn waiting(&self) -> String {
+        format!(
+            "{:<13}{} in the queue, {} in the inbox, {} in the outbox",
+            "waiting",
+            grouped(self.sample.queued),
+            grouped(self.sample.counts.pending()),
+            grouped(self.sample.derived.outbox.waiting),
+        )
+    }
+
+    /// What becomes of the rows.
+    fn derived(&self) -> [String; 3] {
+        let Derived { enriched, newest_window, .. } = &self.sample.derived;
+        let received = &self.sample.received;
+        let window = newest_window.as_ref().map_or_else(
+            || "-".to_owned(),
+            |window| {
+                let (orders, revenue) = (grouped(window.orders), grouped(window.revenue));
+                format!("{}: {orders} orders by category, revenue {revenue}", window.start)
+            },
+        );
+        let last = received.last.as_ref().map_or_else(String::new, |last| format!(", the last {last}"));
+        let (rows, complete) = (grouped(enriched.rows), grouped(enriched.complete));
+        [
+            format!("{:<13}{rows} orders, {complete} of them complete", "enriched"),
+            format!("{:<13}{window}", "window"),
+            format!("{:<13}{} received{last}", "alerts", grouped(received.alerts)),
         ]
     }
 
@@ -156,7 +187,7 @@ impl<'a> View<'a> {
     fn advice(&self) -> &'static str {
         match self.phase {
             Phase::Publishing => "Ctrl-C ends it",
-            Phase::Stopping | Phase::Draining => "Ctrl-C ends the waiting",
+            Phase::Stopping | Phase::Draining | Phase::Comparing => "Ctrl-C ends the waiting",
         }
     }
 
@@ -164,11 +195,11 @@ impl<'a> View<'a> {
         self.sample.lag.as_secs_f64() * 1000.0
     }
 
-    /// The same on one line below [`LINE_TITLES`]; the rate is that of applied messages.
+    /// The same on two lines below [`LINE_TITLES`]; the rate is that of applied messages.
     pub(crate) fn line(&self) -> String {
         let (sample, counts) = (self.sample, self.sample.counts);
         let [p50, p99] = [0.5, 0.99].map(|share| millis(self.recent.percentile(share)));
-        format!(
+        let messages = format!(
             "{:>5}{:>11}{:>11}{:>11}{:>7}{:>9}{p50:>9}{p99:>8}{:>8}",
             clock(sample.at),
             grouped(counts.published),
@@ -177,9 +208,23 @@ impl<'a> View<'a> {
             grouped(counts.dead_lettered),
             per_second(self.rates.applied),
             millis(Some(self.lag_ms())),
+        );
+        format!("{}\n{}", messages.trim_end(), self.derived_line())
+    }
+
+    fn derived_line(&self) -> String {
+        let Derived { enriched, newest_window, outbox, .. } = &self.sample.derived;
+        let [start, orders, revenue] = newest_window.as_ref().map_or_else(
+            || ["-"; 3].map(str::to_owned),
+            |window| [window.start.clone(), grouped(window.orders), grouped(window.revenue)],
+        );
+        format!(
+            "{:>16}{:>11}{start:>11}{orders:>11}{revenue:>14}{:>9}{:>8}",
+            grouped(enriched.rows),
+            grouped(enriched.complete),
+            grouped(self.sample.received.alerts),
+            grouped(outbox.waiting),
         )
-        .trim_end()
-        .to_owned()
     }
 }
 
@@ -194,7 +239,11 @@ fn beside(left: &[String], right: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    use crate::alert_receiver::{LastAlert, Received};
     use crate::database::TableRows;
+    use crate::derived::{Enriched, Outbox, Window};
     use crate::histogram::Bucket;
     use crate::history::Counts;
     use crate::sampler::Memory;
@@ -204,6 +253,10 @@ mod tests {
     fn order() -> Order {
         let psql = "psql -h /run/x -p 5433 -U postgres postgres".to_owned();
         Order { rate: "5000".parse().unwrap(), duration: Some(Duration::from_secs(60)), seed: 7, psql }
+    }
+
+    fn high_value(order: i64) -> Option<LastAlert> {
+        LastAlert::of(&json!({"notification_type": "HIGH_VALUE_ORDER", "payload": {"order_id": order}}))
     }
 
     fn sample() -> Sample {
@@ -218,6 +271,13 @@ mod tests {
                 Bucket { le_ms: 152.2, events: 1 },
             ]),
             rows: vec![rows("public.cdc_orders", 1160), rows("public.cdc_products", 25)],
+            derived: Derived {
+                enriched: Enriched { rows: 1158, complete: 1120 },
+                newest_window: Some(Window { start: "10:05".to_owned(), orders: 2315, revenue: 987_654 }),
+                to_enrich: 0,
+                outbox: Outbox { waiting: 1, delivered: 16, lost: 0 },
+            },
+            received: Received { alerts: 17, last: high_value(1144) },
             memory: Memory {
                 bridge: Some(31 * MIB),
                 apply_worker: Some(20 * MIB),
@@ -249,13 +309,14 @@ dead letters            15        0.4/s
 latency                p50          p99          max   sending to commit
 last 10 s           6.4 ms       6.4 ms       6.4 ms
 whole run           6.4 ms       6.4 ms       152 ms
-
-queue                    1   messages wait at the broker
-inbox                    4   messages wait to be applied
 lag                12.0 ms   the newest applied message is behind
 
-memory, MiB  bridge 31   apply worker 20   broker -   generator 9
+waiting      1 in the queue, 4 in the inbox, 1 in the outbox
+enriched     1,158 orders, 1,120 of them complete
+window       10:05: 2,315 orders by category, revenue 987,654
+alerts       17 received, the last HIGH_VALUE_ORDER of order 1144
 
+memory, MiB  bridge 31   apply worker 20   broker -   generator 9
 look inside
 psql -h /run/x -p 5433 -U postgres postgres";
         assert_eq!(view(&order(), &sample()).screen().join("\n"), expected);
@@ -277,29 +338,44 @@ psql -h /run/x -p 5433 -U postgres postgres";
             broker: Some(1000 * MIB),
             generator: Some(1000 * MIB),
         };
-        let sample = Sample { counts, memory, rows: rows.into(), ..sample() };
+        let newest_window =
+            Some(Window { start: "10:05".to_owned(), orders: 123_456_789, revenue: 123_456_789_000 });
+        let derived = Derived {
+            enriched: Enriched { rows: 123_456_789, complete: 123_456_789 },
+            newest_window,
+            outbox: Outbox { waiting: 100_000, ..Outbox::default() },
+            ..Derived::default()
+        };
+        let received = Received { alerts: 123_456_789, last: high_value(123_456_789) };
+        let queued = 1_000_000;
+        let sample = Sample { counts, memory, rows: rows.into(), derived, received, queued, ..sample() };
         // The longest that a socket's folder may be.
         let psql = format!("psql -h /{} -p 54321 -U postgres postgres", "x".repeat(90));
         let order = Order { rate: u32::MAX.to_string().parse().unwrap(), seed: 65535, psql, ..order() };
-        let screen = View { phase: Phase::Draining, ..view(&order, &sample) }.screen();
+        let screen = View { phase: Phase::Comparing, ..view(&order, &sample) }.screen();
         let (command, others) = screen.split_last().unwrap();
         assert!(others.len() + command.len().div_ceil(80) <= 24, "{screen:#?}");
         assert!(others.iter().all(|line| line.len() < 80), "{screen:#?}");
     }
 
     #[test]
-    fn a_line_has_its_numbers_below_the_titles() {
+    fn lines_have_their_numbers_below_the_titles() {
         let (order, sample) = (order(), sample());
-        let expected = " 0:34      2,900      2,899      2,880     15   82.9/s   6.4 ms  6.4 ms 12.0 ms";
+        let expected = " 0:34      2,900      2,899      2,880     15   82.9/s   6.4 ms  6.4 ms 12.0 ms
+           1,158      1,120      10:05      2,315       987,654       17       1";
         assert_eq!(view(&order, &sample).line(), expected);
-        assert_eq!(LINE_TITLES.len(), expected.len());
+        let widths = |text: &str| text.lines().map(str::len).collect::<Vec<_>>();
+        assert_eq!(widths(LINE_TITLES), widths(expected));
     }
 
     #[test]
     fn before_the_first_event_there_are_no_times() {
         let (order, sample) = (order(), Sample::default());
         let view = View { recent: Histogram::default(), ..view(&order, &sample) };
-        assert!(view.line().ends_with("        -       -  0.0 ms"), "{}", view.line());
+        let line = view.line();
+        let (messages, derived) = line.split_once('\n').unwrap();
+        assert!(messages.ends_with("        -       -  0.0 ms"), "{messages}");
+        assert_eq!(derived.split_whitespace().collect::<Vec<_>>(), ["0", "0", "-", "-", "-", "0", "0"]);
     }
 
     #[test]

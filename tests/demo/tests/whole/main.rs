@@ -33,6 +33,16 @@ fn running(options: &[&str]) -> anyhow::Result<Option<(Demo, Processes)>> {
     Ok(Some((demo, started)))
 }
 
+/// The number in the account's line of this name.
+fn accounted(ending: &Ending, name: &str) -> Option<u64> {
+    // Titles of the columns come first, and have no number there.
+    let numbers = ending.output.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some(name)).then_some(words.next()?.replace(',', "").parse().ok()?)
+    });
+    numbers.last()
+}
+
 fn assert_ended_well(ending: &Ending, started: &Processes) {
     assert!(ending.status.success(), "{}\n{}\n{}", ending.status, ending.output, ending.errors);
     let last = ending.output.lines().last().unwrap_or_default();
@@ -55,6 +65,10 @@ fn a_short_run_balances_its_account_and_leaves_nothing_behind() -> anyhow::Resul
     let ending = demo.wait()?;
     assert_ended_well(&ending, &started);
     assert!(ending.output.contains("public.cdc_orders\n"), "{}", ending.output);
+    for name in ["enriched", "alerts"] {
+        assert!(accounted(&ending, name) > Some(0), "no {name}: {}", ending.output);
+    }
+    assert_eq!(accounted(&ending, "differences"), Some(0), "{}", ending.output);
     assert!(!ending.output.contains('\x1b'), "escape codes in a pipe: {:?}", ending.output);
     let longest = ending.output.lines().filter(|line| !line.starts_with("look inside")).map(str::len).max();
     assert!(longest < Some(80), "{}", ending.output);
