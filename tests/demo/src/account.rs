@@ -22,6 +22,8 @@ pub(crate) struct Account {
     pub(crate) rows: Vec<TableRows>,
     /// Counted, not estimated.
     pub(crate) enriched: Enriched,
+    /// Orders that an alert must have told of.
+    pub(crate) due_alerts: u64,
     /// Alerts, as the database has sent them.
     pub(crate) outbox: Outbox,
     /// Different alerts that the receiver has got.
@@ -76,6 +78,9 @@ impl Account {
         equal("alerts sent, and received", self.outbox.delivered, self.received);
         equal("alerts left in the outbox, and nothing", self.outbox.waiting, 0);
         equal("alerts refused, given up or discarded, and none", self.outbox.lost, 0);
+        if self.due_alerts > self.received {
+            equal("orders to be told of, and alerts received", self.due_alerts, self.received);
+        }
         if let Some(differences) = self.differences {
             equal("wrong rows of cdc_orders_enriched, and none", differences.enriched, 0);
             equal("wrong rows of cdc_order_aggregations, and none", differences.windows, 0);
@@ -163,6 +168,7 @@ mod tests {
             latency: Histogram::new(vec![Bucket { le_ms: 6.4, events: 5010 }]),
             rows: vec![TableRows { table: "public.cdc_orders".to_owned(), rows: 1400 }],
             enriched: Enriched { rows: 1400, complete: 1390 },
+            due_alerts: 36,
             outbox: Outbox { waiting: 0, delivered: 38, lost: 0 },
             received: 38,
             differences: Some(Differences { enriched: 0, windows: 0 }),
@@ -229,6 +235,9 @@ nothing is lost: 5,010 sent = 5,000 applied + 10 dead letters";
     #[test]
     fn an_alert_that_has_not_come_is_found() {
         assert_disagrees(&Account { received: 37, ..account() }, "- alerts sent, and received: 38 and 37");
+        let unsent = Outbox { delivered: 35, ..account().outbox };
+        let unsent = Account { outbox: unsent, received: 35, ..account() };
+        assert_disagrees(&unsent, "- orders to be told of, and alerts received: 36 and 35");
         let waiting = Outbox { waiting: 2, ..account().outbox };
         assert_disagrees(
             &Account { outbox: waiting, ..account() },

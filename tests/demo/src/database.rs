@@ -205,6 +205,11 @@ impl Database {
         Enriched::counted(&self.client).await
     }
 
+    /// Orders that an alert must have told of.
+    pub(crate) async fn due_alerts(&self) -> anyhow::Result<u64> {
+        derived::due_alerts(&self.client).await
+    }
+
     /// How enriched orders and windows differ from what they should be.
     pub(crate) async fn differences(&self) -> anyhow::Result<Differences> {
         Differences::find(&self.client).await

@@ -84,6 +84,7 @@ impl<'a> Demonstration<'a> {
             database: database.totals().await?,
             rows: database.counted_rows(&last.rows).await?,
             enriched: database.counted_enriched().await?,
+            due_alerts: database.due_alerts().await?,
             outbox: last.derived.outbox,
             received: last.received.alerts,
             differences: tokio::select! {

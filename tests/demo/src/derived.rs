@@ -27,6 +27,10 @@ const NEWEST_WINDOW: &str = "
      where window_start = (select max(window_start) from cdc_order_aggregations)
      group by window_start";
 
+/// The same condition as the alert's, asked of the rows instead of their changes.
+const DUE_ALERTS: &str = "
+    select count(*) from cdc_orders_enriched where total_amount > $1::integer and customer_tier = 'GOLD'";
+
 /// What failed is not counted: it waits for another try, and [`Differences`] shows it.
 const TO_ENRICH: &str = "
     select (select count(*) from cdc.enrich_queue where error is null)
@@ -124,6 +128,18 @@ impl Derived {
             },
         })
     }
+}
+
+/// Orders that an alert must have told of, as they are now. Others may have been told of before they changed.
+///
+/// # Errors
+/// If the server is gone.
+pub(crate) async fn due_alerts(client: &Client) -> anyhow::Result<u64> {
+    let row = client
+        .query_one(DUE_ALERTS, &[&ALERT_ABOVE])
+        .await
+        .context("cannot count the alerts that are due")?;
+    Ok(count(row.get(0)))
 }
 
 impl Enriched {

@@ -14,7 +14,7 @@ use crate::sampler::Sample;
 /// The titles of the columns of [`View::line`].
 pub(crate) const LINE_TITLES: &str =
     " time  published     staged    applied   dead     rate      p50     p99     lag
-        enriched   complete     window     orders       revenue   alerts  outbox";
+        enriched   complete     window     orders      revenue   alerts  outbox";
 
 /// Columns that the counts take on the screen; the rows of the tables stand beside them.
 const COUNTS_WIDTH: usize = 42;
@@ -219,7 +219,7 @@ impl<'a> View<'a> {
             |window| [window.start.clone(), grouped(window.orders), grouped(window.revenue)],
         );
         format!(
-            "{:>16}{:>11}{start:>11}{orders:>11}{revenue:>14}{:>9}{:>8}",
+            "{:>16}{:>11}{start:>11}{orders:>11}{revenue:>13}{:>9}{:>8}",
             grouped(enriched.rows),
             grouped(enriched.complete),
             grouped(self.sample.received.alerts),
@@ -362,10 +362,11 @@ psql -h /run/x -p 5433 -U postgres postgres";
     fn lines_have_their_numbers_below_the_titles() {
         let (order, sample) = (order(), sample());
         let expected = " 0:34      2,900      2,899      2,880     15   82.9/s   6.4 ms  6.4 ms 12.0 ms
-           1,158      1,120      10:05      2,315       987,654       17       1";
+           1,158      1,120      10:05      2,315      987,654       17       1";
         assert_eq!(view(&order, &sample).line(), expected);
         let widths = |text: &str| text.lines().map(str::len).collect::<Vec<_>>();
         assert_eq!(widths(LINE_TITLES), widths(expected));
+        assert!(widths(expected).iter().all(|&width| width < 80));
     }
 
     #[test]
