@@ -82,8 +82,8 @@ impl Account {
             equal("orders to be told of, and alerts received", self.due_alerts, self.received);
         }
         if let Some(differences) = self.differences {
-            equal("wrong rows of cdc_orders_enriched, and none", differences.enriched, 0);
-            equal("wrong rows of cdc_order_aggregations, and none", differences.windows, 0);
+            equal("differences of cdc_orders_enriched, and none", differences.enriched, 0);
+            equal("differences of cdc_order_aggregations, and none", differences.windows, 0);
         }
         found
     }
@@ -251,8 +251,8 @@ nothing is lost: 5,010 sent = 5,000 applied + 10 dead letters";
     fn a_wrong_row_is_found() {
         let wrong =
             |enriched, windows| Account { differences: Some(Differences { enriched, windows }), ..account() };
-        assert_disagrees(&wrong(1, 0), "- wrong rows of cdc_orders_enriched, and none: 1 and 0");
-        assert_disagrees(&wrong(0, 3), "- wrong rows of cdc_order_aggregations, and none: 3 and 0");
+        assert_disagrees(&wrong(1, 0), "- differences of cdc_orders_enriched, and none: 1 and 0");
+        assert_disagrees(&wrong(0, 3), "- differences of cdc_order_aggregations, and none: 3 and 0");
     }
 
     #[test]
