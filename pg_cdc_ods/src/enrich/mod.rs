@@ -22,6 +22,7 @@ use pgrx::spi::SpiClient;
 
 use crate::inbox;
 use crate::resolve::SearchPath;
+use crate::settings_scope::planned_as_usual;
 use crate::sql_error::{raise, spi_failed};
 use crate::workers;
 pub(crate) use catalog::{Catalog, ConfiguredAggregate};
@@ -123,7 +124,7 @@ pub(crate) fn work_off(client: &mut SpiClient<'_>) -> bool {
         return false;
     }
     let collecting = Collecting::begin(client);
-    queue::work_off(client, &collecting.catalog);
+    planned_as_usual(|| queue::work_off(client, &collecting.catalog));
     refresh_dirty(client, &collecting);
     true
 }
