@@ -113,18 +113,11 @@ grant execute on function cdc.endpoint(text, text, interval, interval, integer, 
     cdc.rules_changed() to cdc_admin;
 
 alter function cdc.rules_changed() security definer;
--- SQL of users, and what joins the changed rows, is planned as in any session, not as the apply worker plans its own.
-do $$
-declare
-    routine regprocedure;
-begin
-    foreach routine in array array['cdc.rules_changed()', 'cdc.enrich_changed()', 'cdc.aggregate_changed()'] loop
-        execute pg_catalog.format(
-            'alter function %s set plan_cache_mode = auto; alter function %1$s set enable_seqscan = on;
-             alter function %1$s set enable_hashjoin = on; alter function %1$s set enable_mergejoin = on', routine);
-    end loop;
-end
-$$;
+-- SQL of users is planned as in any session, not as the apply worker plans its own.
+alter function cdc.rules_changed() set plan_cache_mode = 'auto';
+alter function cdc.rules_changed() set enable_seqscan = on;
+alter function cdc.rules_changed() set enable_hashjoin = on;
+alter function cdc.rules_changed() set enable_mergejoin = on;
 
 comment on function cdc.endpoint(text, text, interval, interval, integer, interval, interval, integer, interval, integer,
         integer, integer, text, integer, jsonb, jsonb, text) is

@@ -28,17 +28,3 @@ pub(crate) fn with_settings<R>(settings: &[(&CStr, &CStr)], work: impl FnOnce() 
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
 }
-
-/// How PostgreSQL plans by default.
-const DEFAULT_PLANNING: [(&CStr, &CStr); 4] = [
-    (c"plan_cache_mode", c"auto"),
-    (c"enable_seqscan", c"on"),
-    (c"enable_hashjoin", c"on"),
-    (c"enable_mergejoin", c"on"),
-];
-
-/// Does `work` with statements planned as in any session, not as the apply worker plans its own: the SQL of users, and
-/// what joins their changed rows.
-pub(crate) fn planned_as_usual<R>(work: impl FnOnce() -> R) -> R {
-    with_settings(&DEFAULT_PLANNING, work)
-}

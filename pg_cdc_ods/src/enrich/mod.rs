@@ -22,7 +22,6 @@ use pgrx::spi::SpiClient;
 
 use crate::inbox;
 use crate::resolve::SearchPath;
-use crate::settings_scope::planned_as_usual;
 use crate::sql_error::{raise, spi_failed};
 use crate::workers;
 pub(crate) use catalog::{Catalog, ConfiguredAggregate};
@@ -124,7 +123,7 @@ pub(crate) fn work_off(client: &mut SpiClient<'_>) -> bool {
         return false;
     }
     let collecting = Collecting::begin(client);
-    planned_as_usual(|| queue::work_off(client, &collecting.catalog));
+    queue::work_off(client, &collecting.catalog);
     refresh_dirty(client, &collecting);
     true
 }

@@ -8,7 +8,6 @@ use super::catalog::{Catalog, ConfiguredEnrichment};
 use super::collector::Collecting;
 use super::queue;
 use crate::apply::{as_user, parameter, raise_again, sqlstate};
-use crate::settings_scope::planned_as_usual;
 use crate::sql_error::spi_failed;
 use crate::subtransaction::{self, Failure};
 
@@ -18,10 +17,6 @@ const PASSES: usize = 8;
 
 /// Brings all enriched tables up to date with what was changed while collecting.
 pub(crate) fn refresh_dirty(client: &mut SpiClient<'_>, collecting: &Collecting) {
-    planned_as_usual(|| refresh_passes(client, collecting));
-}
-
-fn refresh_passes(client: &mut SpiClient<'_>, collecting: &Collecting) {
     let catalog = &collecting.catalog;
     let mut left = PASSES * catalog.enrichments.len();
     while let Some((id, keys)) = collecting.next_dirty() {
