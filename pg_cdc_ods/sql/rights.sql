@@ -113,11 +113,6 @@ grant execute on function cdc.endpoint(text, text, interval, interval, integer, 
     cdc.rules_changed() to cdc_admin;
 
 alter function cdc.rules_changed() security definer;
--- SQL of users is planned as in any session, not as the apply worker plans its own.
-alter function cdc.rules_changed() set plan_cache_mode = 'auto';
-alter function cdc.rules_changed() set enable_seqscan = on;
-alter function cdc.rules_changed() set enable_hashjoin = on;
-alter function cdc.rules_changed() set enable_mergejoin = on;
 
 comment on function cdc.endpoint(text, text, interval, interval, integer, interval, interval, integer, interval, integer,
         integer, integer, text, integer, jsonb, jsonb, text) is

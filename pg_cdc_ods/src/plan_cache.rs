@@ -1,5 +1,5 @@
-//! Prepared statements of this process, by their text: for small batches parsing and planning would cost more than
-//! running them. PostgreSQL itself plans a statement anew when a table that it names changes.
+//! Prepared statements of this process, by their text: for small batches parsing would cost more than running them.
+//! PostgreSQL itself prepares a statement anew when a table that it names changes.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
