@@ -110,21 +110,22 @@ comment on column cdc.xml_extractions.owner is 'The role that configured it: chi
 select pg_catalog.pg_extension_config_dump('cdc.xml_extractions', '');
 select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.xml_extractions', 'extraction_id'), '');
 
-create function cdc.check_attachment_owner() returns trigger language plpgsql as $$
+create function cdc.check_configuration_owner() returns trigger language plpgsql as $$
 begin
     if not pg_has_role(current_user, new.owner::oid, 'member') then
         raise insufficient_privilege using
-            message = format('role %s may not attach a source in the name of %s', quote_ident(current_user), new.owner),
-            hint = 'Become a member of that role, or attach in your own name.';
+            message = format('role %s may not configure %s in the name of %s', quote_ident(current_user), tg_table_name, new.owner),
+            hint = 'Become a member of that role, or configure in your own name.';
     end if;
     return new;
 end
 $$;
-comment on function cdc.check_attachment_owner() is 'Rows are written with the owner''s rights: only its members may set it.';
-create trigger check_attachment_owner before insert or update on cdc.attachments
-    for each row execute function cdc.check_attachment_owner();
-create trigger check_extraction_owner before insert or update on cdc.xml_extractions
-    for each row execute function cdc.check_attachment_owner();
+comment on function cdc.check_configuration_owner() is
+    'Rows are written and configured SQL runs with the owner''s rights: only its members may set it.';
+create trigger check_configuration_owner before insert or update on cdc.attachments
+    for each row execute function cdc.check_configuration_owner();
+create trigger check_configuration_owner before insert or update on cdc.xml_extractions
+    for each row execute function cdc.check_configuration_owner();
 
 -- Progress -----------------------------------------------------------------------------------------------------------
 

@@ -85,18 +85,6 @@ create table cdc.event_clock (
 insert into cdc.event_clock default values;
 comment on table cdc.event_clock is 'The newest source_ts of all events applied: windows are closed by it.';
 
-create function cdc.check_configuration_owner() returns trigger language plpgsql as $$
-begin
-    if not pg_has_role(current_user, new.owner::oid, 'member') then
-        raise insufficient_privilege using
-            message = format('role %s may not configure %s in the name of %s', quote_ident(current_user), tg_table_name, new.owner),
-            hint = 'Become a member of that role, or configure in your own name.';
-    end if;
-    return new;
-end
-$$;
-comment on function cdc.check_configuration_owner() is
-    'Configured SQL runs with the owner''s rights: only its members may set it.';
 create trigger check_configuration_owner before insert or update on cdc.enrichments
     for each row execute function cdc.check_configuration_owner();
 create trigger check_configuration_owner before insert or update on cdc.aggregates

@@ -101,21 +101,10 @@ create view cdc.routed_messages as
 comment on view cdc.routed_messages is
     'The columns that a route by topic can name. It has no rows: the messages of a batch stand in for it.';
 
-create function cdc.check_rule_owner() returns trigger language plpgsql as $$
-begin
-    if not pg_has_role(current_user, new.owner::oid, 'member') then
-        raise insufficient_privilege using
-            message = format('role %s may not configure a rule in the name of %s', quote_ident(current_user), new.owner),
-            hint = 'Become a member of that role, or configure it in your own name.';
-    end if;
-    return new;
-end
-$$;
-comment on function cdc.check_rule_owner() is 'SQL of rules runs with the owner''s rights: only its members may set it.';
-create trigger check_rule_owner before insert or update on cdc.alerts
-    for each row execute function cdc.check_rule_owner();
-create trigger check_rule_owner before insert or update on cdc.routes
-    for each row execute function cdc.check_rule_owner();
+create trigger check_configuration_owner before insert or update on cdc.alerts
+    for each row execute function cdc.check_configuration_owner();
+create trigger check_configuration_owner before insert or update on cdc.routes
+    for each row execute function cdc.check_configuration_owner();
 
 create table cdc.alerts_firing (
     alert text not null references cdc.alerts on update cascade on delete cascade,

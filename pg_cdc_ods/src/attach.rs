@@ -6,7 +6,7 @@ use pgrx::spi::{SpiClient, quote_identifier, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
 
 use crate::apply::BOOKKEEPING;
-use crate::sql_error::{raise, spi_failed};
+use crate::sql_error::{invalid, one_of, raise, spi_failed};
 
 const SAVE: &str = "
     insert into cdc.attachments as a (source_schema, source_table, target_schema, target_table, key, on_unknown,
@@ -117,18 +117,6 @@ fn detach(source: &str) {
         ),
         Ok(_) => (),
         Err(error) => spi_failed("cannot write cdc.attachments", &error),
-    }
-}
-
-/// Raises the ERROR of a wrong argument; never returns.
-pub(crate) fn invalid(argument: &str, value: &str, hint: &str) -> ! {
-    let message = format!("invalid value for argument \"{argument}\": \"{value}\"");
-    raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, hint)
-}
-
-fn one_of(argument: &str, value: &str, allowed: &[&str]) {
-    if !allowed.contains(&value) {
-        invalid(argument, value, &format!("It is one of: {}.", allowed.join(", ")));
     }
 }
 

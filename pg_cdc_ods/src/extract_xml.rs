@@ -7,8 +7,8 @@ use pgrx::spi::{SpiClient, quote_identifier, quote_qualified_identifier};
 use serde_json::json;
 
 use crate::apply::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
-use crate::attach::{Table, invalid};
-use crate::sql_error::{raise, spi_failed};
+use crate::attach::Table;
+use crate::sql_error::{invalid, raise, spi_failed};
 
 /// The attachment whose rows the documents stand in.
 struct Parent {

@@ -7,7 +7,7 @@
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, quote_qualified_identifier};
 
-use crate::sql_error::{raise, spi_failed};
+use crate::sql_error::{invalid, raise, spi_failed};
 use crate::subtransaction;
 
 /// Where names are looked up, as `search_path` has it; that of the user's session if nothing is said.
@@ -182,13 +182,4 @@ impl Table {
             }
         }
     }
-}
-
-/// Raises the ERROR for an argument that cannot be taken.
-pub(crate) fn invalid(argument: &str, value: &str, hint: &str) -> ! {
-    raise(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("invalid value for argument \"{argument}\": \"{value}\""),
-        hint,
-    )
 }

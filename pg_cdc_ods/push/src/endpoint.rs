@@ -57,6 +57,7 @@ impl Default for EndpointOptions {
             trust: Trust::System,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            // Both are worked out when this is compiled: neither can fail later.
             concurrency: const { NonZeroUsize::new(4).unwrap() },
             max_rate: None,
             max_attempts: const { NonZeroU32::new(10).unwrap() },

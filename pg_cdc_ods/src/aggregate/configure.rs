@@ -7,8 +7,8 @@ use pgrx::spi::SpiClient;
 use super::deltas;
 use crate::change_triggers::ChangeTriggers;
 use crate::enrich::Catalog;
-use crate::resolve::{Query, SearchPath, Table, invalid};
-use crate::sql_error::spi_failed;
+use crate::resolve::{Query, SearchPath, Table};
+use crate::sql_error::{invalid, spi_failed};
 
 /// The triggers on tables that are aggregated.
 pub(super) const TRIGGERS: ChangeTriggers =
@@ -111,7 +111,7 @@ impl Declaration<'_> {
             self.watermark_delay.into(),
             time_type.into(),
         ];
-        let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
+        let saved = client.update(SAVE, None, &args).and_then(|row| row.first().get_one::<i32>());
         saved.unwrap_or_else(|error| spi_failed("cannot write cdc.aggregates", &error)).unwrap_or_default()
     }
 }

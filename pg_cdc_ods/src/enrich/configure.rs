@@ -7,8 +7,8 @@ use pgrx::spi::SpiClient;
 
 use super::index_check;
 use crate::change_triggers::ChangeTriggers;
-use crate::resolve::{Query, SearchPath, Table, invalid};
-use crate::sql_error::{raise, spi_failed};
+use crate::resolve::{Query, SearchPath, Table};
+use crate::sql_error::{invalid, raise, spi_failed};
 
 /// The triggers on tables that enriched tables read.
 pub(super) const TRIGGERS: ChangeTriggers =
@@ -149,6 +149,6 @@ fn save(client: &mut SpiClient<'_>, target: &Table, enrichment: &Enrichment) -> 
         dependencies.into(),
         enrichment.stamped.into(),
     ];
-    let saved = client.update(SAVE, Some(1), &args).and_then(|row| row.first().get_one::<i32>());
+    let saved = client.update(SAVE, None, &args).and_then(|row| row.first().get_one::<i32>());
     saved.unwrap_or_else(|error| spi_failed("cannot write cdc.enrichments", &error)).unwrap_or_default()
 }

@@ -7,8 +7,8 @@ use pgrx::spi::{SpiClient, quote_identifier};
 
 use super::rules::Format;
 use crate::change_triggers::ChangeTriggers;
-use crate::resolve::{SearchPath, Table, invalid};
-use crate::sql_error::{raise, spi_failed};
+use crate::resolve::{SearchPath, Table};
+use crate::sql_error::{invalid, one_of, raise, spi_failed};
 
 const TRIGGERS: ChangeTriggers = ChangeTriggers { prefix: "cdc_rules", function: "cdc.rules_changed" };
 const HAS_RULE: &str = "
@@ -89,12 +89,6 @@ fn ensure_readable(client: &mut SpiClient<'_>, table: &Table) {
             "The rule reads it with your rights: let its owner grant select on it to you.",
         ),
         Err(error) => spi_failed("cannot read the catalog", &error),
-    }
-}
-
-fn one_of(argument: &str, value: &str, allowed: &[&str]) {
-    if !allowed.contains(&value) {
-        invalid(argument, value, &format!("It is one of: {}.", allowed.join(", ")));
     }
 }
 

@@ -337,26 +337,3 @@ async fn listeners_are_notified() -> anyhow::Result<()> {
     assert!(!printed.contains(r#""order_id": 1"#), "{printed}");
     Ok(())
 }
-
-#[tokio::test]
-#[ignore = "a measurement: build the extension for release, and run it with --ignored --nocapture"]
-async fn how_many_deliveries_a_second() -> anyhow::Result<()> {
-    const DOCUMENTS: usize = 20_000;
-    for (manner, options) in [("singly", ", concurrency => 16"), ("in batches of 100", ", batch_size => 100")]
-    {
-        let (_cluster, client, receiver) = stage(options).await?;
-        let insert = format!("insert into orders select n, 1 from generate_series(1, {DOCUMENTS}) as n");
-        let began = std::time::Instant::now();
-        client.batch_execute(&insert).await?;
-        let written = began.elapsed();
-        let began = std::time::Instant::now();
-        wait_for(&client, EMPTY).await?;
-        let took = began.elapsed();
-        let rate = DOCUMENTS as f64 / took.as_secs_f64();
-        println!(
-            "{manner}: written in {written:.2?}, {rate:.0} deliveries/s, {} requests",
-            receiver.observed().total
-        );
-    }
-    Ok(())
-}

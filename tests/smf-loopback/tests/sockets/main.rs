@@ -9,4 +9,3 @@ mod faults;
 mod login;
 mod provisioning;
 mod publishing;
-mod throughput;
