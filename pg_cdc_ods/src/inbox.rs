@@ -92,7 +92,7 @@ fn ingest(topic: &str, payload: &str, headers: default!(Option<JsonB>, "null")) 
 /// Returns false when applying is paused.
 pub(crate) fn lock_progress(client: &mut SpiClient<'_>) -> bool {
     let row = plan_cache::update(client, "select not paused from cdc.inbox_progress for update", &[]);
-    let running = row.and_then(|row| row.first().get_one::<bool>());
+    let running = row.and_then(|row| row.one::<bool>());
     match running {
         Ok(Some(running)) => running,
         Ok(None) => sql_error::raise(
@@ -118,7 +118,7 @@ const HAS_WORK: &str = "
 /// Whether a batch has something to do: messages wait, or a tick whose messages are all applied is still open.
 pub(crate) fn has_work(client: &mut SpiClient<'_>) -> bool {
     plan_cache::update(client, HAS_WORK, &[])
-        .and_then(|row| row.first().get_one::<bool>())
+        .and_then(|row| row.one::<bool>())
         .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_progress", &error))
         .unwrap_or(false)
 }
@@ -228,14 +228,14 @@ impl Read {
         let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
         let left = limit - self.messages.len() as i64;
         let mut read = || -> spi::Result<()> {
-            for row in plan_cache::update(client, sql, &[left.into()])? {
-                let payload = row.get::<Vec<u8>>(5)?.unwrap_or_default();
+            for row in plan_cache::update(client, sql, &[left.into()])?.iter() {
+                let payload = row.bytes(5)?.unwrap_or_default().to_vec();
                 self.bytes += payload.len();
                 self.last_xact = row.get(1)?.unwrap_or_default();
                 self.messages.push(Message {
                     seq: row.get(2)?.unwrap_or_default(),
-                    stream: row.get(3)?.unwrap_or_default(),
-                    topic: row.get(4)?.unwrap_or_default(),
+                    stream: row.text(3)?.unwrap_or_default().to_owned(),
+                    topic: row.text(4)?.unwrap_or_default().to_owned(),
                     payload,
                     headers: row.get(6)?,
                     received_at: row.get(7)?.unwrap_or_else(now),

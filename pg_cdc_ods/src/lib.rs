@@ -19,6 +19,7 @@ mod promote;
 mod resolve;
 mod settings;
 mod settings_scope;
+mod spi_rows;
 mod sql_error;
 mod subtransaction;
 mod workers;

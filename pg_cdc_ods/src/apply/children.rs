@@ -49,18 +49,22 @@ fn remove_surplus(
 ) {
     let mut list = ColumnList::default();
     let mut conditions = list.push_key(plan, changes);
-    list.push(LINE_NO, "bigint", parameter("bigint", last_lines.into_iter().map(Some).collect()));
+    let last_lines = parameter("bigint", last_lines.into_iter().map(Some).collect());
+    conditions.push(format!("t.{LINE_NO} > {}", list.push(LINE_NO, "bigint", last_lines)));
     if table.has_extracted_from {
-        let source = list.parameter(xml_column);
-        conditions.push(format!("t.{EXTRACTED_FROM} = {source}"));
+        // An element of each row, not one constant: by a constant alone the index would find the rows of all documents.
+        let sources = changes.iter().map(|_| Some(xml_column)).collect();
+        conditions.push(format!(
+            "t.{EXTRACTED_FROM} = {}",
+            list.push(EXTRACTED_FROM, "text", parameter("text", sources))
+        ));
     }
     let sql = format!(
-        "delete from {} as t using unnest({}) as e({}) where {} and t.{LINE_NO} > e.{}",
+        "delete from {} as t using unnest({}) as e({}) where {}",
         table.name,
         list.parameters.join(", "),
         list.elements.join(", "),
         conditions.join(" and "),
-        list.elements.last().map(String::as_str).unwrap_or_default(),
     );
     execute(&sql, &list.datums);
 }

@@ -65,14 +65,15 @@ impl ColumnList {
         self.push_parts(quote_identifier(name), element, expression, array);
     }
 
-    /// Adds a bookkeeping column; `cast` is its type, with what makes it from the array's element.
-    pub(super) fn push(&mut self, name: &str, cast: &str, array: ArrayParameter) {
+    /// Adds a bookkeeping column; `cast` is its type, with what makes it from the array's element. Returns the expression.
+    pub(super) fn push(&mut self, name: &str, cast: &str, array: ArrayParameter) -> String {
         let element = format!("c{}", self.elements.len() + 1);
         let expression = match cast.strip_prefix("timestamp") {
             Some(zone) => format!("e.{element}{zone}"),
             None => format!("e.{element}::{cast}"),
         };
-        self.push_parts(name.to_owned(), element, expression, array);
+        self.push_parts(name.to_owned(), element, expression.clone(), array);
+        expression
     }
 
     /// Adds a column that has the same text in every row.

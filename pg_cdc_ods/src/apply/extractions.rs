@@ -70,7 +70,7 @@ const EXTRACTIONS: &str = "
 pub(crate) fn load(client: &mut SpiClient<'_>) -> HashMap<i32, Vec<Extraction>> {
     let load = plan_cache::update(client, EXTRACTIONS, &[]).and_then(|rows| {
         let mut by_attachment: HashMap<i32, Vec<Extraction>> = HashMap::new();
-        for row in rows {
+        for row in rows.iter() {
             let json = |ordinal| {
                 row.get::<JsonB>(ordinal).map(|json| json.map_or(serde_json::Value::Null, |json| json.0))
             };

@@ -41,7 +41,7 @@ pub(super) fn recall(
     let args = [target.attachment_id.into(), keys(changes.iter()).datum];
     let find = plan_cache::update(client, RECALL, &args).and_then(|rows| {
         let mut found = HashMap::new();
-        for row in rows {
+        for row in rows.iter() {
             let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
             let columns = row.get::<JsonB>(3)?.and_then(|json| serde_json::from_value(json.0).ok());
             found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, first_ts: row.get(4)?, columns });

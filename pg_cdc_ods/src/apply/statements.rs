@@ -169,7 +169,7 @@ pub(super) fn of_rows<T: FromDatum + IntoDatum + Clone>(
     );
     let mut found = vec![None; changes.len()];
     let read = Spi::connect_mut(|client| {
-        for row in plan_cache::update(client, &sql, &list.datums)? {
+        for row in plan_cache::update(client, &sql, &list.datums)?.iter() {
             let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
             if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
                 *slot = row.get(2)?;

@@ -125,7 +125,7 @@ impl Targets {
         let rows = plan_cache::update(client, ATTACHMENTS, &[]);
         let load = rows.and_then(|rows| {
             let mut targets = Self { all: Vec::new(), by_source: HashMap::new() };
-            for row in rows {
+            for row in rows.iter() {
                 let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
                 let list = |ordinal| row.get::<Vec<String>>(ordinal).map(Option::unwrap_or_default);
                 let columns = row.get::<JsonB>(9)?.map_or(serde_json::Value::Null, |json| json.0);

@@ -47,7 +47,7 @@ pub(crate) fn poll() {
 fn is_firing(client: &mut SpiClient<'_>, alert: &Alert) -> bool {
     let sql = "select exists (select from cdc.alerts_firing where alert = $1)";
     let read = plan_cache::update(client, sql, &[alert.question.rule.as_str().into()]);
-    let firing = read.and_then(|row| row.first().get_one::<bool>());
+    let firing = read.and_then(|row| row.one::<bool>());
     firing.unwrap_or_else(|error| spi_failed("cannot read cdc.alerts_firing", &error)).unwrap_or(true)
 }
 

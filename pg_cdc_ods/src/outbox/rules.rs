@@ -123,7 +123,7 @@ impl Alert {
         let sql = sql.replace("{may_read}", MAY_READ);
         let read = |client: &mut SpiClient<'_>| -> spi::Result<Vec<Self>> {
             let mut alerts = Vec::new();
-            for row in plan_cache::update(client, &sql, &[relation.into()])? {
+            for row in plan_cache::update(client, &sql, &[relation.into()])?.iter() {
                 let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
                 alerts.push(Self {
                     question: Question {
@@ -176,7 +176,7 @@ impl Route {
         let sql = sql.replace("{may_read}", MAY_READ);
         let read = |client: &mut SpiClient<'_>| -> spi::Result<Vec<Self>> {
             let mut routes = Vec::new();
-            for row in plan_cache::update(client, &sql, &[relation.into()])? {
+            for row in plan_cache::update(client, &sql, &[relation.into()])?.iter() {
                 let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
                 let destination = match row.get::<String>(5)? {
                     Some(endpoint) => Destination::Endpoint(endpoint),

@@ -16,9 +16,6 @@ use crate::{enrich, maintenance, outbox, settings};
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_cdc_ods_apply_worker_main(argument: pg_sys::Datum) {
     if let Some(worker) = process::begin(Kind::Apply, argument, c"pg_cdc_ods apply worker") {
-        // Statements are parsed once and planned each time, for the rows at hand and the tables as large as they are: a
-        // plan made while a table was empty would stay when it has grown.
-        process::pin(c"plan_cache_mode", c"force_custom_plan");
         keep_targets();
         run(worker);
     }
