@@ -190,7 +190,7 @@ const END_TICK: &str = "
 ///
 /// The caller holds the lock of [`lock_progress`].
 pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
-    run(client, BEGIN_TICK, &[]);
+    let is_new = run(client, BEGIN_TICK, &[]) > 0;
     let mut read = Read::default();
     for sql in [READ_TICK_LATE, READ_TICK] {
         read.more(client, sql, limit);
@@ -205,6 +205,10 @@ pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
     read.more(client, READ_OWN, limit);
     if read.messages.len() > tick {
         read.move_past(client, MOVE_OWN);
+    }
+    if read.messages.is_empty() && !is_new {
+        // A full batch before this one had left nothing of its tick. What has come since is in the next.
+        return next_batch(client, limit);
     }
     let more = !read.messages.is_empty();
     Batch { messages: read.messages, more }
@@ -263,10 +267,10 @@ impl Read {
     }
 }
 
-fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) {
-    if let Err(error) = plan_cache::update(client, sql, args) {
-        spi_failed("cannot update cdc.inbox_progress", &error);
-    }
+/// Runs a statement; returns the rows written.
+fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) -> usize {
+    let written = plan_cache::update(client, sql, args).map(|rows| rows.len());
+    written.unwrap_or_else(|error| spi_failed("cannot update cdc.inbox_progress", &error))
 }
 
 /// The time of day.

@@ -155,24 +155,32 @@ comment on column @schema@.cdc_orders_enriched.missing is
 select cdc.enrich('orders_enriched', '@schema@.cdc_orders_enriched', 'order_id',
     $query$
         select o.order_id, o.customer_id, c.name as customer_name, c.tier as customer_tier, c.region as customer_region,
-               o.total_amount, i.item_count, i.items_total, i.product_names, g.product_categories, g.category_totals,
+               o.total_amount, i.item_count, i.items_total,
+               -- Most orders have one item, or none: only more than one have to be sorted and summed up.
+               case when i.item_count < 2 then i.names else (
+                   select coalesce(array_agg(distinct n.name order by n.name), '{}') from unnest(i.names) as n(name))
+               end as product_names,
+               case when i.item_count < 2 then i.categories else (
+                   select coalesce(array_agg(distinct n.category order by n.category), '{}')
+                     from unnest(i.categories) as n(category))
+               end as product_categories,
+               case when i.item_count < 2 then i.subtotals else (
+                   select coalesce(array_agg(t.total order by t.category), '{}')
+                     from (select n.category, sum(n.subtotal) as total
+                             from unnest(i.categories, i.subtotals) as n(category, subtotal) group by n.category) t)
+               end as category_totals,
                o.order_date, o.status, m.missing = '{}' as complete, m.missing,
                w.window_start, w.window_start + interval '5 minutes' as window_end
           from @schema@.cdc_orders o
           left join @schema@.cdc_customers c on c.customer_id = o.customer_id
          cross join lateral (
             select count(*)::integer as item_count, coalesce(sum(x.subtotal), 0) as items_total,
-                   coalesce(array_agg(distinct p.name order by p.name) filter (where p.name is not null), '{}')
-                       as product_names,
+                   coalesce(array_agg(p.name) filter (where p.name is not null), '{}') as names,
+                   coalesce(array_agg(p.category) filter (where p.category is not null), '{}') as categories,
+                   coalesce(array_agg(coalesce(x.subtotal, 0)) filter (where p.category is not null), '{}') as subtotals,
                    coalesce(bool_or(p.product_id is null), false) as lacks_products
               from @schema@.cdc_order_items x left join @schema@.cdc_products p on p.product_id = x.product_id
              where x.order_id = o.order_id) i
-         cross join lateral (
-            select coalesce(array_agg(t.category order by t.category), '{}') as product_categories,
-                   coalesce(array_agg(t.total order by t.category), '{}') as category_totals
-              from (select p.category, coalesce(sum(x.subtotal), 0) as total
-                      from @schema@.cdc_order_items x join @schema@.cdc_products p on p.product_id = x.product_id
-                     where x.order_id = o.order_id and p.category is not null group by p.category) t) g
          cross join lateral (
             select array_remove(array[case when c.customer_id is null then 'customer' end,
                                       case when i.item_count = 0 then 'items' end,

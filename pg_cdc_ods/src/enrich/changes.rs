@@ -22,7 +22,8 @@ use crate::workers;
 fn enrich_changed<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
-    tell_change(trigger, mark_dirty);
+    let changed = changed_rows_of(trigger);
+    tell_change(trigger, |client, relation, event| mark_dirty(client, relation, event, changed));
     Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn tell_change(
     work: impl FnOnce(&mut SpiClient<'_>, pg_sys::Oid, Option<RowEvent>),
 ) {
     let event = row_event(trigger);
-    if event.is_some() && !has_rows(trigger) {
+    if event.is_some() && changed_rows_of(trigger) == 0 {
         return;
     }
     if let Ok(relation) = trigger.relid() {
@@ -43,14 +44,15 @@ pub(crate) fn tell_change(
     }
 }
 
-/// Whether a statement did anything: it is told even if it did not, and an INSERT with ON CONFLICT as an UPDATE, too.
-fn has_rows(trigger: &PgTrigger<'_>) -> bool {
+/// How many rows a statement has changed, those before and those after it counted. It is told even if there are none, and
+/// an INSERT with ON CONFLICT as an UPDATE, too.
+fn changed_rows_of(trigger: &PgTrigger<'_>) -> i64 {
     let data = trigger.trigger_data();
-    let is_filled = |rows: *mut pg_sys::Tuplestorestate| {
+    let count = |rows: *mut pg_sys::Tuplestorestate| {
         // SAFETY: a transition table that PostgreSQL passed to the trigger function lives as long as this call of it.
-        !rows.is_null() && unsafe { pg_sys::tuplestore_tuple_count(rows) } > 0
+        if rows.is_null() { 0 } else { unsafe { pg_sys::tuplestore_tuple_count(rows) } }
     };
-    is_filled(data.tg_oldtable) || is_filled(data.tg_newtable)
+    count(data.tg_oldtable) + count(data.tg_newtable)
 }
 
 /// Lets queries of the current SPI connection read the transition tables of a trigger.
@@ -71,12 +73,12 @@ fn row_event(trigger: &PgTrigger<'_>) -> Option<RowEvent> {
     }
 }
 
-fn mark_dirty(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEvent>) {
+fn mark_dirty(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEvent>, changed: i64) {
     let catalog = collector::catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
     for configured in &catalog.enrichments {
         let Some(place) = configured.dependency_on(relation) else { continue };
         match event {
-            Some(event) => mark_changed(client, configured, place, event),
+            Some(event) => mark_changed(client, configured, place, event, changed),
             None => put_off(client, configured, None),
         }
     }
@@ -87,10 +89,11 @@ fn mark_changed(
     configured: &ConfiguredEnrichment,
     place: usize,
     event: RowEvent,
+    changed: i64,
 ) {
     let enrichment = &configured.enrichment;
     let dependency = &enrichment.dependencies[place];
-    match dirty_keys(client, configured, dependency, event) {
+    match dirty_keys(client, configured, dependency, event, changed) {
         DirtyKeys::Few(keys) if keys.is_empty() => (),
         DirtyKeys::Few(keys) => {
             if let Err(keys) = collector::collect(enrichment.enrichment_id, keys) {
@@ -125,17 +128,18 @@ fn dirty_keys(
     configured: &ConfiguredEnrichment,
     dependency: &Dependency,
     event: RowEvent,
+    changed: i64,
 ) -> DirtyKeys {
-    let step = settings::ENRICH_STEP.get();
+    let limit = changed + i64::from(settings::ENRICH_STEP.get());
     let statement = configured.enrichment.dirty_keys(dependency, event);
     let read = |client: &mut SpiClient<'_>| {
-        let rows = client.update(&statement, Some(1), &[step.into()])?;
-        let (keys, changed) = rows.first().get_two::<Vec<String>, i64>()?;
-        Ok((keys.unwrap_or_default(), changed.unwrap_or_default()))
+        let keys =
+            client.update(&statement, Some(1), &[(limit + 1).into()])?.first().get_one::<Vec<String>>()?;
+        Ok(keys.unwrap_or_default())
     };
     let attempt = std::panic::AssertUnwindSafe(|| as_user(configured.owner(), || read(client)));
     match subtransaction::run(move || { attempt }()) {
-        Ok(Ok((keys, changed))) if keys.len() as i64 <= changed + i64::from(step) => DirtyKeys::Few(keys),
+        Ok(Ok(keys)) if keys.len() as i64 <= limit => DirtyKeys::Few(keys),
         Ok(Ok(_)) => DirtyKeys::Many,
         Ok(Err(error)) => spi_failed("cannot read what a change makes dirty", &error),
         Err(failure) => {

@@ -1,6 +1,5 @@
 //! What is dirty and has to wait: keys in `cdc.enrich_queue`, changes that concern very many in `cdc.enrich_backlog`.
 
-use cdc_core::Expect;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -70,7 +69,7 @@ pub(super) fn work_off(client: &mut SpiClient<'_>, catalog: &Catalog) {
         step_through_backlog(client, catalog);
     }
     for (id, keys) in queued {
-        refresh::refresh_keys(client, catalog, id, &keys, Expect::Changed);
+        refresh::refresh_keys(client, catalog, id, &keys);
     }
 }
 
@@ -163,8 +162,7 @@ fn step_through_backlog(client: &mut SpiClient<'_>, catalog: &Catalog) {
     }
     let later = keys.split_off(keys.len().min(usize::try_from(step).unwrap_or_default()));
     put_keys(client, change.enrichment_id, later, None);
-    let expect = if change.dependency.is_some() { Expect::Changed } else { Expect::Same };
-    refresh::refresh_keys(client, catalog, change.enrichment_id, &keys, expect);
+    refresh::refresh_keys(client, catalog, change.enrichment_id, &keys);
 }
 
 /// The next keys that a change makes dirty, in their order.

@@ -1,6 +1,5 @@
 //! Makes enriched rows anew for dirty keys: one statement for all of them.
 
-use cdc_core::Expect;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -8,7 +7,8 @@ use super::catalog::{Catalog, ConfiguredEnrichment};
 use super::collector::Collecting;
 use super::queue;
 use crate::apply::{as_user, parameter, raise_again, sqlstate};
-use crate::sql_error::spi_failed;
+use crate::plan_cache;
+use crate::sql_error::{raise, spi_failed};
 use crate::subtransaction::{self, Failure};
 
 /// Makes anew what has become dirty while collecting, also by what is written here; each table at most this often, so
@@ -25,7 +25,7 @@ pub(crate) fn refresh_dirty(client: &mut SpiClient<'_>, collecting: &Collecting)
             continue;
         }
         left -= 1;
-        refresh_keys(client, catalog, id, &keys, Expect::Changed);
+        refresh_keys(client, catalog, id, &keys);
     }
 }
 
@@ -35,13 +35,12 @@ pub(super) fn refresh_keys(
     catalog: &Catalog,
     enrichment_id: i32,
     keys: &[String],
-    expect: Expect,
 ) {
     if keys.is_empty() {
         return;
     }
     if let Some(configured) = catalog.enrichment(enrichment_id) {
-        let statement = configured.enrichment.refresh(expect);
+        let statement = configured.enrichment.refresh();
         refresh_or_halve(client, configured, &statement, keys);
     }
 }
@@ -52,9 +51,17 @@ fn refresh_or_halve(
     statement: &str,
     keys: &[String],
 ) {
-    let run = |client: &mut SpiClient<'_>| {
+    let run = |client: &mut SpiClient<'_>| -> spi::Result<()> {
         let keys = parameter("text", keys.iter().map(|key| Some(key.as_str())).collect());
-        client.update(statement, None, &[keys.datum]).map(drop)
+        let has_several = plan_cache::update(client, statement, &[keys.datum])?.one::<bool>()?;
+        if has_several == Some(true) {
+            raise(
+                PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
+                "the query gives more than one row for a key",
+                "Group or filter in the query, so that each key has one row.",
+            );
+        }
+        Ok(())
     };
     let attempt = std::panic::AssertUnwindSafe(|| as_user(configured.owner(), || run(client)));
     let failure = match subtransaction::run(move || { attempt }()) {

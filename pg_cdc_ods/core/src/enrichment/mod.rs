@@ -7,7 +7,7 @@ mod dependency;
 mod statements;
 
 pub use dependency::{DeclaredDependency, Dependency, DependencyError, Policy};
-pub use statements::{Expect, RowEvent};
+pub use statements::RowEvent;
 
 use serde::Deserialize;
 

@@ -16,15 +16,6 @@ pub enum RowEvent {
     Delete,
 }
 
-/// What most of the rows to refresh will turn out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
-    /// Another than is stored.
-    Changed,
-    /// The same as is stored.
-    Same,
-}
-
 impl Dependency {
     /// The quoted name of the table.
     #[must_use]
@@ -65,17 +56,13 @@ impl Dependency {
     }
 }
 
-/// The limit of keys that a change may make dirty at once: its own rows and `$1` more.
-const KEYS_AT_ONCE: &str = "(select count(*) from changed) + $1";
-
 impl Enrichment {
-    /// The keys that a change of a dependency makes dirty, as an array, and the number of changed rows. `$1`: keys
-    /// allowed beyond one for each row; an array longer than that is cut off, one longer than allowed.
+    /// The keys that a change of a dependency makes dirty, as an array. `$1`: how many at most.
     #[must_use]
     pub fn dirty_keys(&self, dependency: &Dependency, event: RowEvent) -> String {
         format!(
-            "with changed as ({}) select array_agg(d.key), (select count(*) from changed) from \
-             (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit {KEYS_AT_ONCE} + 1) d",
+            "with changed as ({}) select array_agg(d.key) from \
+             (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit $1) d",
             dependency.changed(event),
             dependency.keys,
             self.only_waiting(dependency),
@@ -158,46 +145,39 @@ impl Enrichment {
         )
     }
 
-    /// Makes the table right for the keys `$1`; returns how many rows were written, and how many removed.
+    /// Makes the table right for the keys `$1`; returns whether the query gives more than one row for a key.
     ///
-    /// A row that is as it should be is not written. To find that out by the conflict with it locks it, which is a write,
-    /// too; `Expect::Same` looks before, which costs a lookup for each row.
+    /// A row that is as it should be is not touched. `INSERT … ON CONFLICT` would do in one step what UPDATE and INSERT do
+    /// here, but it locks every row that is there, which is a write, too. Rows are added only by who holds the progress
+    /// lock, so that a row cannot come between the two.
     #[must_use]
-    pub fn refresh(&self, expect: Expect) -> String {
-        let key = quote_name(&self.key);
-        let keys = format!("any ($1::text[]::{}[])", self.key_type);
+    pub fn refresh(&self) -> String {
         let stamp = |column, value| if self.stamped { format!(", {column}{value}") } else { String::new() };
         let others: Vec<_> = self.columns.iter().filter(|name| **name != self.key).collect();
-        let merged: Vec<_> =
-            others.iter().map(|name| (quote_name(name), self.merged(name, "excluded"))).collect();
+        let merged: Vec<_> = others.iter().map(|name| (quote_name(name), self.merged(name, "f"))).collect();
         let assignments: Vec<_> = merged.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         let stored: Vec<_> = merged.iter().map(|(name, _)| format!("t.{name}")).collect();
         let values: Vec<_> = merged.iter().map(|(_, value)| value.as_str()).collect();
-        let look_before = match expect {
-            Expect::Changed => String::new(),
-            Expect::Same => format!(
-                "where not exists (select from {} t where t.{key} = f.{key} and ({}) is not distinct from ({}))",
-                self.target,
-                name_list("t.", &self.columns),
-                name_list("f.", &self.columns),
-            ),
-        };
         format!(
-            "with fresh as materialized (select * from ({query}) q where q.{key} = {keys}), \
+            "with fresh as materialized (select * from ({query}) q where q.{key} = any ($1::text[]::{key_type}[])), \
              gone as (delete from {target} t where t.{key} = any (array( \
-                select k::{key_type} from unnest($1::text[]) k except select f.{key} from fresh f)) returning 1), \
-             written as (insert into {target} as t ({columns}{stamp_column}) \
-                select {columns}{stamp_value} from fresh f {look_before} \
-                on conflict ({key}) do update set {assignments}{stamp_assignment} \
-                where ({stored}) is distinct from ({values}) returning 1) \
-             select (select count(*) from written), (select count(*) from gone)",
+                select k from unnest($1::text[]::{key_type}[]) k \
+                where (select count(*) from fresh) < cardinality($1::text[]) \
+                and k not in (select f.{key} from fresh f))) returning 1), \
+             updated as (update {target} t set {assignments}{stamp_assignment} from fresh f \
+                where t.{key} = f.{key} and ({stored}) is distinct from ({values}) returning 1), \
+             added as (insert into {target} ({columns}{stamp_column}) select {columns}{stamp_value} from fresh f \
+                where not exists (select from {target} t where t.{key} = f.{key}) \
+                returning 1) \
+             select count(*) > count(distinct f.{key}) from fresh f",
+            key = quote_name(&self.key),
             query = self.query,
             target = self.target,
             key_type = self.key_type,
             columns = name_list("", &self.columns),
             stamp_column = stamp("processed_at", ""),
             stamp_value = stamp("clock_timestamp()", ""),
-            stamp_assignment = stamp("processed_at", " = excluded.processed_at"),
+            stamp_assignment = stamp("processed_at", " = clock_timestamp()"),
             assignments = assignments.join(", "),
             stored = stored.join(", "),
             values = values.join(", "),
