@@ -22,7 +22,6 @@ mod failure;
 mod generator;
 mod histogram;
 mod history;
-mod memory;
 mod pieces;
 mod rate;
 mod sampler;

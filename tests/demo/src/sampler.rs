@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::cluster::Cluster;
+use harness::memory::private_bytes;
 use harness::wait_until;
 use nix::unistd::Pid;
 
@@ -12,7 +13,6 @@ use crate::database::{Database, TableRows, Worker};
 use crate::derived::Derived;
 use crate::histogram::Histogram;
 use crate::history::Counts;
-use crate::memory::private_bytes;
 use crate::pieces::Pieces;
 
 /// Longest that a server may recover from the crash of a session.

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use harness::process::ManagedProcess;
-use harness::wait_until;
+use harness::{Published, wait_until};
 
 use crate::PATIENCE;
-use crate::published::Published;
 
 /// Schema drift, broken messages, duplicates, and messages out of order and late, as shares of the changes.
 pub const EVERY_FAULT: [&str; 10] = [

@@ -13,13 +13,12 @@ mod broker;
 mod corpus;
 mod generator;
 mod pipeline;
-mod published;
 
 pub use broker::TestBroker;
 pub use corpus::{generate, stage};
 pub use generator::{EVERY_FAULT, Generator, Traffic};
+pub use harness::Published;
 pub use pipeline::Pipeline;
-pub use published::Published;
 
 use std::time::Duration;
 

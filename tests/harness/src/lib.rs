@@ -2,9 +2,12 @@
 //! e-commerce preset.
 
 pub mod cluster;
+pub mod memory;
 pub mod model;
 pub mod paths;
 pub mod process;
+mod published;
 mod wait;
 
+pub use published::Published;
 pub use wait::wait_until;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use crate::model::{Model, diff, diff_children, read_children, read_table};
 use anyhow::ensure;
-use harness::model::{Model, diff, diff_children, read_children, read_table};
 use tokio_postgres::Client;
 
 /// The messages of a run, and what must come of them.
@@ -30,6 +30,15 @@ impl Published {
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// Number of rows that a table of the preset must hold in the end.
+    ///
+    /// # Panics
+    /// If the preset has no such table.
+    #[must_use]
+    pub fn rows(&self, table: &str) -> u64 {
+        self.model.table(table).len() as u64
     }
 
     /// Number of those that cannot be applied.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 ///
 /// # Errors
 /// If there is no such process.
-pub(crate) fn private_bytes(pid: Pid) -> anyhow::Result<u64> {
+pub fn private_bytes(pid: Pid) -> anyhow::Result<u64> {
     let file = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&file).with_context(|| format!("there is no process {pid}"))?;
     let kib = |name| kib(&status, name).with_context(|| format!("{file} tells no {name}"));

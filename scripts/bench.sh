@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds everything in release and runs the benchmark. Environment: QUICK (1: done in minutes), SEED, ONLY (names of
+# measures, with commas between them; all if empty).
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+
+"$root/scripts/setup.sh"
+hold_run_root
+"$root/scripts/build.sh" release cdc-bridge smf-loopback cdc-bench
+
+options=(--seed "${SEED:-1}" --output "$root/target/bench/results.json")
+[ "${QUICK:-0}" = 0 ] || options+=(--quick)
+[ -z "${ONLY:-}" ] || options+=("$ONLY")
+
+export PG_CDC_ODS_BIN_DIR PG_CDC_ODS_RUN_ROOT=$run_root LIBSOLCLIENT=$solclient_library
+PG_CDC_ODS_BIN_DIR=$(private_bin)
+"$root/target/release/cdc-bench" "${options[@]}"
