@@ -1,13 +1,17 @@
 # The chores of pg_cdc_ods. `make help` lists them; scripts/ does them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test unit pgtest e2e fuzz lint fmt install clean
+.PHONY: help setup build demo bench test unit pgtest e2e fuzz lint fmt install clean
 
 # Of `make demo`: events a minute (0 or max: as many as go), seconds (until Ctrl-C if empty; `make fuzz` has it, too), seed
-# of the generator (any if empty).
+# of the generator (any if empty; 1 for `make bench`).
 export RATE ?= 5000
 export DURATION ?=
 export SEED ?=
+
+# Of `make bench`: 1 for a run of minutes, and names of measures with commas between them (all if empty). It has SEED, too.
+export QUICK ?=
+export ONLY ?=
 
 help: ## show this list
 	@sed -n -E 's/^([a-z][a-z0-9]*):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,6 +24,9 @@ build: setup ## build bridge and extension for production into target/release
 
 demo: ## the whole pipeline, live; RATE=5000 events a minute, DURATION= seconds, SEED=
 	@setpriv --pdeathsig TERM scripts/demo.sh
+
+bench: ## measure the extension beside hand-written SQL and PostgreSQL's limits; QUICK=1, SEED=1, ONLY=apply,copy
+	@setpriv --pdeathsig TERM scripts/bench.sh
 
 test: ## everything that must pass before a change lands
 	@scripts/test.sh

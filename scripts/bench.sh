@@ -14,4 +14,5 @@ options=(--seed "${SEED:-1}" --output "$root/target/bench/results.json")
 
 export PG_CDC_ODS_BIN_DIR PG_CDC_ODS_RUN_ROOT=$run_root LIBSOLCLIENT=$solclient_library
 PG_CDC_ODS_BIN_DIR=$(private_bin)
-"$root/target/release/cdc-bench" "${options[@]}"
+# If this script is killed, the benchmark is told to end, as this script is by `make`.
+setpriv --pdeathsig TERM "$root/target/release/cdc-bench" "${options[@]}"

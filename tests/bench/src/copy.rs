@@ -31,7 +31,7 @@ const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 
 /// Topic and payload, in text format.
 pub(crate) fn text_rows(messages: &[Message]) -> Bytes {
-    encode(messages, |bytes, message| put_text_row(bytes, message))
+    encode(messages, put_text_row)
 }
 
 /// Number, topic and payload, in text format; the first number is `first`.

@@ -28,17 +28,31 @@ mod target;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
+use tokio::select;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use args::Args;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match bench::run(&Args::parse()).await {
+    match run_until_stopped(&Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ends early on Ctrl-C and SIGTERM, in order: servers are stopped, and their folders removed, which may be large.
+async fn run_until_stopped(args: &Args) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    select! {
+        outcome = bench::run(args) => outcome,
+        _ = ctrl_c() => bail!("interrupted"),
+        _ = terminated.recv() => bail!("terminated"),
     }
 }

@@ -35,15 +35,13 @@ pub(super) fn run(bench: &Bench, shape: Shape) -> anyhow::Result<Reading> {
 fn decode(message: &Message, shape: Shape) -> anyhow::Result<()> {
     let text = &message.payload;
     let decoded = match shape {
-        Shape::Tree => serde_json::from_str::<Value>(text).map(|tree| drop(black_box(tree))),
-        Shape::RawRows => envelope(text).map(|envelope| drop(black_box(envelope))),
-        Shape::TypedRow => envelope(text).and_then(|envelope| typed_row(message.table(), &envelope)),
+        Shape::Tree => read::<Value>(text),
+        Shape::RawRows => read::<Envelope<'_>>(text),
+        Shape::TypedRow => {
+            serde_json::from_str(text).and_then(|envelope| typed_row(message.table(), &envelope))
+        }
     };
     decoded.with_context(|| format!("cannot decode {text}"))
-}
-
-fn envelope(text: &str) -> serde_json::Result<Envelope<'_>> {
-    serde_json::from_str(text)
 }
 
 fn typed_row(table: &str, envelope: &Envelope<'_>) -> serde_json::Result<()> {
@@ -59,8 +57,9 @@ fn typed_row(table: &str, envelope: &Envelope<'_>) -> serde_json::Result<()> {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(row: &'a str) -> serde_json::Result<()> {
-    serde_json::from_str::<T>(row).map(|row| drop(black_box(row)))
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<()> {
+    black_box(serde_json::from_str::<T>(text)?);
+    Ok(())
 }
 
 #[derive(Deserialize)]
