@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
-    /// Orders of the grown store; 20,000,000 if absent, 500,000 if quick. They take about 1 kB of disk each
+    /// Orders of the grown store; 20,000,000 if absent, 500,000 if quick. They take about 700 bytes of disk each
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stored_orders: Option<u64>,
 

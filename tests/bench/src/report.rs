@@ -60,7 +60,7 @@ fn row(measure: &Measure, rounds: &[Round]) -> Vec<String> {
         rate_text(|rate| rate.max),
         median(ratio_to("copy"), 3),
         median(ratio_to(sql_counterpart(measure.name)), 2),
-        median(of_readings(&|reading| Some(reading.slowest_batch_ms)), 0),
+        median(of_readings(&|reading| reading.slowest_batch_ms), 0),
         median(of_readings(&Reading::wal_bytes_per_event), 0),
         of_readings(&|reading| reading.private_bytes.map(|bytes| bytes as f64 / MIB))
             .map_or(NOTHING.to_owned(), |peak| format!("{:.0}", peak.max)),

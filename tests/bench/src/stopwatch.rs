@@ -13,8 +13,8 @@ use crate::server::Database;
 pub(crate) struct Reading {
     pub(crate) events: u64,
     pub(crate) seconds: f64,
-    /// The longest batch. The whole, if it was one.
-    pub(crate) slowest_batch_ms: f64,
+    /// The longest batch, if batches were timed.
+    pub(crate) slowest_batch_ms: Option<f64>,
     /// What all sessions wrote to the log.
     pub(crate) wal_bytes: Option<u64>,
     /// Peak of the working process, without shared memory.
@@ -40,31 +40,26 @@ impl Reading {
 struct Laps {
     started: Instant,
     lap_started: Instant,
-    slowest: Duration,
+    slowest: Option<Duration>,
 }
 
 impl Laps {
     fn start() -> Self {
         let now = Instant::now();
-        Self { started: now, lap_started: now, slowest: Duration::ZERO }
+        Self { started: now, lap_started: now, slowest: None }
     }
 
     fn lap(&mut self) {
         let now = Instant::now();
-        self.slowest = self.slowest.max(now - self.lap_started);
+        self.slowest = self.slowest.max(Some(now - self.lap_started));
         self.lap_started = now;
     }
 
     /// The reading so far.
     fn reading(&self, events: u64) -> Reading {
-        let total = self.started.elapsed();
-        let slowest = if self.slowest.is_zero() { total } else { self.slowest };
-        Reading {
-            events,
-            seconds: total.as_secs_f64(),
-            slowest_batch_ms: slowest.as_secs_f64() * 1000.0,
-            ..Reading::default()
-        }
+        let slowest = self.slowest.map(|slowest| slowest.as_secs_f64() * 1000.0);
+        let seconds = self.started.elapsed().as_secs_f64();
+        Reading { events, seconds, slowest_batch_ms: slowest, ..Reading::default() }
     }
 }
 
@@ -123,9 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn work_in_one_batch_is_its_own_slowest() {
-        let reading = timed(1, || std::thread::sleep(Duration::from_millis(2)));
-        assert!(reading.slowest_batch_ms >= 2.0);
-        assert!((reading.slowest_batch_ms - reading.seconds * 1000.0).abs() < 1e-9);
+    fn the_longest_batch_is_known_if_there_were_batches() {
+        let mut laps = Laps::start();
+        assert_eq!(laps.reading(1).slowest_batch_ms, None);
+        std::thread::sleep(Duration::from_millis(5));
+        laps.lap();
+        laps.lap();
+        assert!(laps.reading(1).slowest_batch_ms.unwrap() >= 5.0);
     }
 }

@@ -81,13 +81,16 @@ pub(super) async fn fill_and_apply(
     stopwatch.stop(database, events).await
 }
 
-/// That the tables hold what the reference model says, and enriched orders and windows what their queries give.
+/// That the tables hold what the reference model says, enriched orders and windows what their queries give, and that the
+/// alerts took part.
 pub(super) async fn check_preset(bench: &Bench, database: &Database) -> anyhow::Result<()> {
     bench.published.ensure_applied(&database.client).await?;
     for name in ["orders_enriched", "order_aggregations"] {
         let differences = database.count(&format!("select count(*) from cdc.verify('{name}')")).await?;
         ensure!(differences == 0, "{name} differs from its query in {differences} rows");
     }
+    let alerts = database.count("select count(*) from cdc.outbox").await?;
+    ensure!(alerts > 0, "no alert was raised");
     Ok(())
 }
 
