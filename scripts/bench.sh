@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything in release and runs the benchmark. Environment: QUICK (1: done in minutes), SEED, ONLY (names of
-# measures, with commas between them; all if empty).
+# measures, with commas between them; all if empty). Arguments are options of cdc-bench: --help tells them.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 
@@ -15,4 +15,4 @@ options=(--seed "${SEED:-1}" --output "$root/target/bench/results.json")
 export PG_CDC_ODS_BIN_DIR PG_CDC_ODS_RUN_ROOT=$run_root LIBSOLCLIENT=$solclient_library
 PG_CDC_ODS_BIN_DIR=$(private_bin)
 # If this script is killed, the benchmark is told to end, as this script is by `make`.
-setpriv --pdeathsig TERM "$root/target/release/cdc-bench" "${options[@]}"
+setpriv --pdeathsig TERM "$root/target/release/cdc-bench" "${options[@]}" "$@"
