@@ -13,6 +13,13 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 const NOTHING: &str = "-";
 
+/// What the columns mean.
+const NOTES: &str = "
+events/s, longest batch and WAL are medians of the rounds, memory is the peak of all.
+to COPY, to SQL: ratio of the rates to raw COPY, and to the SQL pipeline's apply alone in the same batches; the median of
+those of each round. WAL: of the whole server, after a checkpoint. memory: of the working process, without shared memory.
+";
+
 /// Measures and targets, as Markdown.
 pub(crate) fn of(results: &Results, measures: &[&Measure]) -> String {
     let mut rows = vec![
@@ -31,7 +38,7 @@ pub(crate) fn of(results: &Results, measures: &[&Measure]) -> String {
         .to_vec(),
     ];
     rows.extend(measures.iter().map(|measure| row(measure, &results.rounds)));
-    let mut text = markdown(&rows);
+    let mut text = markdown(&rows) + NOTES;
     if !results.targets.is_empty() {
         let titles = ["target", "bound", "median", "min", "max", ""].map(str::to_owned).to_vec();
         let verdicts = results.targets.iter().map(verdict_row);
