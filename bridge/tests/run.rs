@@ -66,7 +66,7 @@ impl Scene {
         Config {
             bridge: BridgeConfig {
                 name: "b".to_owned(),
-                batch: BatchLimits { messages: 100, bytes: 1_000_000, linger: Duration::from_millis(5) },
+                batch: BatchLimits { messages: 100, bytes: 1_000_000, linger: Duration::ZERO },
             },
             solace: SolaceConfig {
                 session: session_options(&self.broker),

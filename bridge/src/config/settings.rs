@@ -44,8 +44,8 @@ settings! {
         "messages in one transaction, at most";
     BATCH_MAX_BYTES: Single "bridge.batch_max_bytes" "BATCH_MAX_BYTES" "8388608"
         "bytes in one transaction, at most (one message more)";
-    BATCH_LINGER_MS: Single "bridge.batch_linger_ms" "BATCH_LINGER_MS" "5"
-        "how long a batch waits for more after its first message, in ms";
+    BATCH_LINGER_MS: Single "bridge.batch_linger_ms" "BATCH_LINGER_MS" "0"
+        "how long a batch waits for more after its first message, in ms; with 0 it holds what a commit kept waiting";
 
     SOLACE_HOST: Single "solace.host" "SOLACE_HOST" "localhost"
         "host name, or a list of URLs to try in turn: tcps://a:55443,tcps://b:55443";

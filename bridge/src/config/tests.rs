@@ -23,7 +23,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.bridge.name, "cdc-bridge");
     assert_eq!(config.bridge.batch.messages, 1000);
     assert_eq!(config.bridge.batch.bytes, 8 * 1024 * 1024);
-    assert_eq!(config.bridge.batch.linger, Duration::from_millis(5));
+    assert_eq!(config.bridge.batch.linger, Duration::ZERO);
     assert_eq!(config.solace.session.hosts, "tcp://localhost:55555");
     assert_eq!(config.solace.provisioning, Provisioning::None);
     assert_eq!(config.postgres.port, 5432);
