@@ -40,7 +40,7 @@ macro_rules! settings {
 settings! {
     BRIDGE_NAME: Single "bridge.name" "BRIDGE_NAME" "cdc-bridge"
         "name of this bridge; its streams are NAME/QUEUE, each with one writer at a time";
-    BATCH_MAX_MESSAGES: Single "bridge.batch_max_messages" "BATCH_MAX_MESSAGES" "1000"
+    BATCH_MAX_MESSAGES: Single "bridge.batch_max_messages" "BATCH_MAX_MESSAGES" "5000"
         "messages in one transaction, at most";
     BATCH_MAX_BYTES: Single "bridge.batch_max_bytes" "BATCH_MAX_BYTES" "8388608"
         "bytes in one transaction, at most (one message more)";

@@ -21,7 +21,7 @@ fn assert_error(file: &str, env: &[(&str, &str)], expected: &str) {
 fn without_anything_the_defaults_hold() {
     let config = parse("", &[]).unwrap();
     assert_eq!(config.bridge.name, "cdc-bridge");
-    assert_eq!(config.bridge.batch.messages, 1000);
+    assert_eq!(config.bridge.batch.messages, 5000);
     assert_eq!(config.bridge.batch.bytes, 8 * 1024 * 1024);
     assert_eq!(config.bridge.batch.linger, Duration::ZERO);
     assert_eq!(config.solace.session.hosts, "tcp://localhost:55555");

@@ -153,6 +153,8 @@ impl QueueWorker {
             if let Err(end) = self.gather(flow).await {
                 return end;
             }
+            // So that the next batch arrives while this one is written.
+            self.valve.reopen_if_drained(flow);
             let (rows, acks) = self.batch.finish();
             self.progress.writing(rows.rows);
             if let Err(end) = self.commit(flow, writer, &rows).await {

@@ -272,6 +272,9 @@ impl Flow {
     /// Acknowledges a message of this flow: the broker may forget it. The ack leaves within 100 ms, in any order
     /// with others, and is lost if the process dies before.
     ///
+    /// Acks of the newest 512 messages share frames; of an older one the library sends a frame at once, which is a third
+    /// of what the bridge costs under full load. Fewer messages on their way would cost more.
+    ///
     /// # Errors
     /// [`Error::Call`] if the flow is down; the message will be delivered again.
     pub fn ack(&self, id: AckId) -> Result<(), Error> {
