@@ -117,3 +117,16 @@ async fn the_inbox_is_emptied_by_truncation_without_losing_what_waits() -> anyho
     assert!(left < 1_500_000, "{left} bytes are left in the inbox");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_comes_after_a_full_batch_is_applied_by_the_next_call() -> anyhow::Result<()> {
+    let cluster = Cluster::start_without_workers()?;
+    let client = database(&cluster).await?;
+    ingest_order(&client, 1).await?;
+    let full = client.query_one("select events from cdc.apply(1)", &[]).await?;
+    assert_eq!(full.get::<_, i64>(0), 1);
+    ingest_order(&client, 2).await?;
+    assert_eq!(apply(&client).await?, 1);
+    assert_eq!(order_ids(&client).await?, [1, 2]);
+    Ok(())
+}
