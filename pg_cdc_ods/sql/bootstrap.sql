@@ -129,8 +129,9 @@ create trigger check_configuration_owner before insert or update on cdc.xml_extr
 
 -- Progress -----------------------------------------------------------------------------------------------------------
 
+-- Written for very many rows at once: a foreign key would look at each of them. forget_rows() does what it would do.
 create table cdc.tombstones (
-    attachment_id integer not null references cdc.attachments on delete cascade,
+    attachment_id integer not null,
     key bytea not null,
     source_pos bytea not null,
     first_source_ts timestamptz,
@@ -143,7 +144,7 @@ comment on column cdc.tombstones.first_source_ts is
 select pg_catalog.pg_extension_config_dump('cdc.tombstones', '');
 
 create table cdc.column_positions (
-    attachment_id integer not null references cdc.attachments on delete cascade,
+    attachment_id integer not null,
     key bytea not null,
     positions jsonb not null,
     primary key (attachment_id, key)
@@ -151,6 +152,16 @@ create table cdc.column_positions (
 comment on table cdc.column_positions is
     'Rows with columns older than the row, because a newer change did not send them: a late older change may fill those.';
 select pg_catalog.pg_extension_config_dump('cdc.column_positions', '');
+
+create function cdc.forget_rows() returns trigger language plpgsql security definer as $$
+begin
+    delete from cdc.tombstones t where t.attachment_id = old.attachment_id;
+    delete from cdc.column_positions p where p.attachment_id = old.attachment_id;
+    return null;
+end
+$$;
+comment on function cdc.forget_rows() is 'Forgets what is remembered of the rows of a source that is no longer attached.';
+create trigger forget_rows after delete on cdc.attachments for each row execute function cdc.forget_rows();
 
 create table cdc.source_columns (
     attachment_id integer not null references cdc.attachments on delete cascade,

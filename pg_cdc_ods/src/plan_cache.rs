@@ -23,6 +23,10 @@ use crate::spi_rows::Rows;
 /// number all are forgotten, and those in use come back.
 const MAX_PLANS: usize = 500;
 
+/// Rows in transition tables up to which a statement over them is worth keeping: with more of them, planning it anew for
+/// their number costs less than the wrong plan.
+pub(crate) const FEW_ROWS: i64 = 100;
+
 /// What a statement is planned with: where there is an index for the keys, it is used.
 const BY_INDEX: [(&CStr, &CStr); 7] = [
     (c"enable_seqscan", c"off"),
@@ -35,7 +39,8 @@ const BY_INDEX: [(&CStr, &CStr); 7] = [
 ];
 
 thread_local! {
-    static PLANS: RefCell<HashMap<String, Rc<Plan>>> = RefCell::default();
+    /// By the table whose transition tables they read, and by text.
+    static PLANS: RefCell<HashMap<pg_sys::Oid, HashMap<String, Rc<Plan>>>> = RefCell::default();
 }
 
 /// Runs a statement that may write, prepared once for each text.
@@ -43,16 +48,32 @@ thread_local! {
 /// # Errors
 /// What SPI says of a statement that it does not take.
 pub(crate) fn update<'c>(
-    _client: &mut SpiClient<'c>,
+    client: &mut SpiClient<'c>,
     sql: &str,
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
-    let known = PLANS.with_borrow(|plans| plans.get(sql).cloned());
+    update_over(client, pg_sys::InvalidOid, sql, args)
+}
+
+/// The same for a statement that reads the transition tables of a trigger on `table`: each table's have other columns.
+///
+/// They must be [small](FEW_ROWS): they have no index, so that the plan may compare each row with each.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) fn update_over<'c>(
+    _client: &mut SpiClient<'c>,
+    table: pg_sys::Oid,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+) -> SpiResult<Rows<'c>> {
+    let known = PLANS.with_borrow(|plans| plans.get(&table)?.get(sql).cloned());
     let plan = match known {
         Some(plan) => plan,
         None => {
             let plan = Rc::new(Plan::prepare(sql, args)?);
             PLANS.with_borrow_mut(|plans| {
+                let plans = plans.entry(table).or_default();
                 if plans.len() == MAX_PLANS {
                     plans.clear();
                 }

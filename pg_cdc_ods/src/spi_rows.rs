@@ -60,6 +60,16 @@ impl Rows<'_> {
     pub(crate) fn one<T: FromDatum + IntoDatum>(&self) -> SpiResult<Option<T>> {
         self.iter().next().map_or(Ok(None), |row| row.get(1))
     }
+
+    /// The first two columns of the first row, in the same way.
+    ///
+    /// # Errors
+    /// If one of them has another type.
+    pub(crate) fn two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
+        &self,
+    ) -> SpiResult<(Option<A>, Option<B>)> {
+        self.iter().next().map_or(Ok((None, None)), |row| Ok((row.get(1)?, row.get(2)?)))
+    }
 }
 
 impl Drop for Rows<'_> {

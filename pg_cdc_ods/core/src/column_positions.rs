@@ -14,16 +14,13 @@ use crate::plan::{Cell, ChangeKind, Plan, RowChange};
 use crate::{Position, Value};
 
 /// The positions of the columns of a row that is not uniform.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnPositions {
     /// The newest change that told the whole row (or that it was gone): the position of all columns not named here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<Position>,
     /// Columns of the target that a newer change set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     columns: BTreeMap<String, Position>,
     /// Fields of `extra_fields` that a newer change set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     overflow: BTreeMap<String, Position>,
 }
 
@@ -164,10 +161,64 @@ fn cleared(plan: &Plan) -> Vec<Cell<'static>> {
     cells
 }
 
+/// The form that is stored: what a change has set has one position, so each is written once.
+#[derive(Serialize, Deserialize)]
+struct Stored<P, N> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    base: Option<P>,
+    newer: Vec<Newer<P, N>>,
+}
+
+/// What one change has set.
+#[derive(Serialize, Deserialize)]
+struct Newer<P, N> {
+    at: P,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<N>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    overflow: Vec<N>,
+}
+
+fn none<P>() -> Option<P> {
+    None
+}
+
+impl Serialize for ColumnPositions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut newer: Vec<Newer<&Position, &str>> = Vec::new();
+        let mut set_by = |at| match newer.iter().position(|change| change.at == at) {
+            Some(place) => place,
+            None => {
+                newer.push(Newer { at, columns: Vec::new(), overflow: Vec::new() });
+                newer.len() - 1
+            }
+        };
+        let columns: Vec<_> = self.columns.iter().map(|(name, at)| (set_by(at), name)).collect();
+        let overflow: Vec<_> = self.overflow.iter().map(|(name, at)| (set_by(at), name)).collect();
+        columns.into_iter().for_each(|(place, name)| newer[place].columns.push(name));
+        overflow.into_iter().for_each(|(place, name)| newer[place].overflow.push(name));
+        Stored { base: self.base.as_ref(), newer }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnPositions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Stored { base, newer } = Stored::<Position, String>::deserialize(deserializer)?;
+        let mut positions = Self { base, ..Self::default() };
+        for Newer { at, columns, overflow } in newer {
+            positions.columns.extend(columns.into_iter().map(|name| (name, at.clone())));
+            positions.overflow.extend(overflow.into_iter().map(|name| (name, at.clone())));
+        }
+        Ok(positions)
+    }
+}
+
 /// As `bytea` prints it, without the prefix.
 impl Serialize for Position {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let hex: String = self.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+        let hex: String =
+            self.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         serializer.serialize_str(&hex)
     }
 }

@@ -173,14 +173,14 @@ select cdc.enrich('orders_enriched', '@schema@.cdc_orders_enriched', 'order_id',
                w.window_start, w.window_start + interval '5 minutes' as window_end
           from @schema@.cdc_orders o
           left join @schema@.cdc_customers c on c.customer_id = o.customer_id
-         cross join lateral (
+          left join lateral (
             select count(*)::integer as item_count, coalesce(sum(x.subtotal), 0) as items_total,
                    coalesce(array_agg(p.name) filter (where p.name is not null), '{}') as names,
                    coalesce(array_agg(p.category) filter (where p.category is not null), '{}') as categories,
                    coalesce(array_agg(coalesce(x.subtotal, 0)) filter (where p.category is not null), '{}') as subtotals,
                    coalesce(bool_or(p.product_id is null), false) as lacks_products
               from @schema@.cdc_order_items x left join @schema@.cdc_products p on p.product_id = x.product_id
-             where x.order_id = o.order_id) i
+             where x.order_id = o.order_id) i on true
          cross join lateral (
             select array_remove(array[case when c.customer_id is null then 'customer' end,
                                       case when i.item_count = 0 then 'items' end,
@@ -193,6 +193,7 @@ select cdc.enrich('orders_enriched', '@schema@.cdc_orders_enriched', 'order_id',
       {"table": "@schema@.cdc_order_items", "keys": "select order_id from changed",
        "uses": ["order_id", "product_id", "subtotal"]},
       {"table": "@schema@.cdc_customers", "uses": ["name", "tier", "region"],
+       "columns": ["customer_name", "customer_tier", "customer_region"],
        "keys": "select o.order_id from changed c join @schema@.cdc_orders o on o.customer_id = c.customer_id"},
       {"table": "@schema@.cdc_products", "uses": ["name", "category"],
        "keys": "select x.order_id from changed p join @schema@.cdc_order_items x on x.product_id = p.product_id"}]');

@@ -18,12 +18,8 @@ use crate::sql_error::spi_failed;
 
 /// The times of the changes of a round, to be told to rows that the changes themselves do not write.
 pub(super) struct FirstSeen {
-    /// The keys, and then the times.
-    list: ColumnList,
-    matches: Vec<String>,
     /// Keys and times of changes that are older than the delete of their key.
     outlived: Vec<(Vec<u8>, Option<i64>)>,
-    changes: usize,
 }
 
 const LOWER_TOMBSTONES: &str = "
@@ -35,7 +31,6 @@ impl FirstSeen {
     /// Tells the changes what is remembered of their keys, and keeps their times.
     pub(super) fn recall(
         target: &Target,
-        plan: &Plan,
         round: &mut [RowChange<'_>],
         memory: &HashMap<Vec<u8>, Memory>,
     ) -> Self {
@@ -53,28 +48,20 @@ impl FirstSeen {
                 outlived.push((change.key_bytes.clone(), change.first_ts));
             }
         }
-        let borrowed: Vec<_> = round.iter().collect();
-        let mut list = ColumnList::default();
-        let matches = list.push_key(plan, &borrowed);
-        let first_ts = times(borrowed.iter().map(|change| change.first_ts));
-        list.push(FIRST_SOURCE_TS, "timestamp at time zone 'UTC'", first_ts);
-        Self { list, matches, outlived, changes: borrowed.len() }
+        Self { outlived }
     }
 
-    /// Gives rows and tombstones the earlier times of changes that were not written, if there are any.
-    pub(super) fn lower(self, client: &mut SpiClient<'_>, target: &Target, written: i64) {
-        if written >= self.changes as i64 {
-            return;
+    /// Gives rows and tombstones the earlier times of changes that were not written: of `behind` those whose rows are newer.
+    pub(super) fn lower(
+        self,
+        client: &mut SpiClient<'_>,
+        target: &Target,
+        plan: &Plan,
+        behind: &[RowChange<'_>],
+    ) {
+        if !behind.is_empty() {
+            lower_rows(target, plan, &behind.iter().collect::<Vec<_>>());
         }
-        let time = self.list.expressions.last().map(String::as_str).unwrap_or_default();
-        let sql = format!(
-            "update {} as t set {FIRST_SOURCE_TS} = {time} from unnest({}) as e({}) where {} and {time} < t.{FIRST_SOURCE_TS}",
-            target.name,
-            self.list.parameters.join(", "),
-            self.list.elements.join(", "),
-            self.matches.join(" and "),
-        );
-        as_owner(target, || execute(&sql, &self.list.datums));
         if self.outlived.is_empty() {
             return;
         }
@@ -88,6 +75,21 @@ impl FirstSeen {
             spi_failed("cannot write cdc.tombstones", &error);
         }
     }
+}
+
+fn lower_rows(target: &Target, plan: &Plan, behind: &[&RowChange<'_>]) {
+    let mut list = ColumnList::default();
+    let matches = list.push_key(plan, behind);
+    let first_ts = times(behind.iter().map(|change| change.first_ts));
+    let time = list.push(FIRST_SOURCE_TS, "timestamp at time zone 'UTC'", first_ts);
+    let sql = format!(
+        "update {} as t set {FIRST_SOURCE_TS} = {time} from unnest({}) as e({}) where {} and {time} < t.{FIRST_SOURCE_TS}",
+        target.name,
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        matches.join(" and "),
+    );
+    as_owner(target, || execute(&sql, &list.datums));
 }
 
 /// What rows know of when their keys were first seen, in the order of the changes; microseconds since the Unix epoch.

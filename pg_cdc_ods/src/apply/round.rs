@@ -56,8 +56,8 @@ pub(super) fn apply_round<'a>(
     let Ok(plan) = target.plan() else { return RoundOutcome::default() };
     let memory = row_memory::recall(client, target, &round);
     let (documents, mut round, outcome) = Documents::extract(target, plan, round);
-    let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, plan, &mut round, &memory));
-    let mut writer = Writer { client, target, plan, outcome, as_newest: 0 };
+    let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, &mut round, &memory));
+    let mut writer = Writer { client, target, plan, outcome, behind: Vec::new() };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
         deleted.max(target.gone_before()).is_none_or(|position| change.position > *position)
@@ -71,16 +71,19 @@ pub(super) fn apply_round<'a>(
     };
     let has_columns =
         |change: &RowChange<'_>| memory.get(&change.key_bytes).is_some_and(|memory| memory.columns.is_some());
-    let live = round.into_iter().filter(is_live).map(marked);
+    let (live, outlived): (Vec<_>, Vec<_>) = round.into_iter().partition(is_live);
+    if target.keeps_first_ts {
+        writer.behind = outlived;
+    }
     let (to_merge, whole): (Vec<_>, Vec<_>) =
-        live.partition(|change| change.is_partial() || has_columns(change));
+        live.into_iter().map(marked).partition(|change| change.is_partial() || has_columns(change));
     writer.write(&whole);
     let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge, &memory) };
     if !target.extractions.is_empty() {
         writer.write_documents(&documents, &whole, &merged);
     }
     if let Some(first_seen) = first_seen {
-        first_seen.lower(writer.client, target, writer.as_newest);
+        first_seen.lower(writer.client, target, plan, &writer.behind);
     }
     writer.outcome
 }
@@ -101,19 +104,19 @@ struct Late<'a> {
     row: Position,
 }
 
-struct Writer<'w, 'c> {
+struct Writer<'w, 'c, 'a> {
     client: &'w mut SpiClient<'c>,
     target: &'w Target,
     plan: &'w Plan,
     outcome: RoundOutcome,
-    /// How many changes were written that are the newest of their rows.
-    as_newest: i64,
+    /// Of a target that keeps the time of each key's first event: the changes that may not be written, because their rows
+    /// are newer.
+    behind: Vec<RowChange<'a>>,
 }
 
-impl Writer<'_, '_> {
+impl<'a> Writer<'_, '_, 'a> {
     /// Writes changes each of which is the newest of its row, or is left out by the statement.
-    fn write(&mut self, changes: &[RowChange<'_>]) {
-        let before = self.outcome.upserted + self.outcome.deleted;
+    fn write(&mut self, changes: &[RowChange<'a>]) {
         let (deletes, upserts): (Vec<_>, Vec<_>) =
             changes.iter().partition(|change| change.kind == ChangeKind::Delete);
         if !deletes.is_empty() {
@@ -122,26 +125,36 @@ impl Writer<'_, '_> {
             } else {
                 Vec::new()
             };
-            self.outcome.deleted +=
+            let deleted =
                 self.guarded(&deletes, &|changes| statements::delete(self.target, self.plan, changes));
+            self.outcome.deleted += deleted;
+            self.note_behind(&deletes, deleted);
             row_memory::remember_deletes(self.client, self.target, &deletes, &first_ts);
             documents::remove_orphans(self.target, self.plan, &deletes);
         }
-        let mut by_shape: BTreeMap<Shape, Vec<&RowChange<'_>>> = BTreeMap::new();
+        let mut by_shape: BTreeMap<Shape, Vec<&RowChange<'a>>> = BTreeMap::new();
         for change in upserts {
             let overflow = if change.is_partial() { OverflowMerge::Add } else { OverflowMerge::Replace };
             by_shape.entry((set_mask(self.plan, change), overflow)).or_default().push(change);
         }
         for ((mask, overflow), changes) in by_shape {
-            self.outcome.upserted += self.guarded(&changes, &|changes| {
+            let upserted = self.guarded(&changes, &|changes| {
                 statements::upsert(self.target, self.plan, &mask, &overflow, changes)
             });
+            self.outcome.upserted += upserted;
+            self.note_behind(&changes, upserted);
         }
-        self.as_newest += self.outcome.upserted + self.outcome.deleted - before;
+    }
+
+    /// Keeps changes of which not all were written.
+    fn note_behind(&mut self, changes: &[&RowChange<'a>], written: i64) {
+        if self.target.keeps_first_ts && written < changes.len() as i64 {
+            self.behind.extend(changes.iter().map(|change| (*change).clone()));
+        }
     }
 
     /// Compares changes with the rows as they are stored, and writes what is left of them.
-    fn merge<'a>(&mut self, changes: Vec<RowChange<'a>>, memory: &HashMap<Vec<u8>, Memory>) -> Merged<'a> {
+    fn merge(&mut self, changes: Vec<RowChange<'a>>, memory: &HashMap<Vec<u8>, Memory>) -> Merged<'a> {
         let stored = self.stored_positions(&changes.iter().collect::<Vec<_>>());
         let (mut merged, mut columns) = (Merged::default(), Vec::new());
         for (change, position) in changes.into_iter().zip(stored) {
@@ -150,7 +163,7 @@ impl Writer<'_, '_> {
             let is_delete = change.kind == ChangeKind::Delete;
             let row = StoredRow { position: position.as_ref(), columns: known };
             match merge(self.plan, row, change.clone()) {
-                Merge::Stale => (),
+                Merge::Stale => self.note_behind(&[&change], 0),
                 Merge::Delete => {
                     merged.newest.push(change);
                     columns.push((message, key, None));
@@ -161,6 +174,7 @@ impl Writer<'_, '_> {
                         merged.newest.push(left);
                         continue;
                     };
+                    self.note_behind(&[&change], 0);
                     if is_delete {
                         row_memory::remember_deletes(self.client, self.target, &[&change], &[]);
                     }

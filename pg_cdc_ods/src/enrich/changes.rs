@@ -12,6 +12,7 @@ use pgrx::{JsonB, pg_sys};
 use super::catalog::{Catalog, ConfiguredEnrichment};
 use super::{collector, queue, refresh};
 use crate::apply::as_user;
+use crate::plan_cache;
 use crate::settings;
 use crate::sql_error::spi_failed;
 use crate::subtransaction;
@@ -22,8 +23,8 @@ use crate::workers;
 fn enrich_changed<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
-    let changed = changed_rows_of(trigger);
-    tell_change(trigger, |client, relation, event| mark_dirty(client, relation, event, changed));
+    let rows = changed_rows_of(trigger);
+    tell_change(trigger, |client, table, event| mark_dirty(client, table, event, rows));
     Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
@@ -73,12 +74,20 @@ fn row_event(trigger: &PgTrigger<'_>) -> Option<RowEvent> {
     }
 }
 
-fn mark_dirty(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEvent>, changed: i64) {
+/// A change of rows of a table by one statement.
+struct TableChange {
+    table: pg_sys::Oid,
+    event: RowEvent,
+    /// How many rows, those before and those after it counted.
+    rows: i64,
+}
+
+fn mark_dirty(client: &mut SpiClient<'_>, table: pg_sys::Oid, event: Option<RowEvent>, rows: i64) {
     let catalog = collector::catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
     for configured in &catalog.enrichments {
-        let Some(place) = configured.dependency_on(relation) else { continue };
+        let Some(place) = configured.dependency_on(table) else { continue };
         match event {
-            Some(event) => mark_changed(client, configured, place, event, changed),
+            Some(event) => mark_changed(client, configured, place, &TableChange { table, event, rows }),
             None => put_off(client, configured, None),
         }
     }
@@ -88,21 +97,22 @@ fn mark_changed(
     client: &mut SpiClient<'_>,
     configured: &ConfiguredEnrichment,
     place: usize,
-    event: RowEvent,
-    changed: i64,
+    change: &TableChange,
 ) {
     let enrichment = &configured.enrichment;
     let dependency = &enrichment.dependencies[place];
-    match dirty_keys(client, configured, dependency, event, changed) {
-        DirtyKeys::Few(keys) if keys.is_empty() => (),
-        DirtyKeys::Few(keys) => {
-            if let Err(keys) = collector::collect(enrichment.enrichment_id, keys) {
+    match dirty_keys(client, configured, dependency, change) {
+        DirtyKeys::Few { keys, .. } if keys.is_empty() => (),
+        DirtyKeys::Few { keys, has_moved } => {
+            let is_partial = change.event == RowEvent::Update && !has_moved;
+            let part = Some(place).filter(|_| is_partial && dependency.alters_columns());
+            if let Err(keys) = collector::collect(enrichment.enrichment_id, part, keys) {
                 queue::put_keys(client, enrichment.enrichment_id, keys, None);
                 workers::wake_at_commit();
             }
         }
         DirtyKeys::Many => {
-            let rows = changed_rows(client, enrichment, dependency, event);
+            let rows = changed_rows(client, enrichment, dependency, change.event);
             put_off(client, configured, rows.map(|rows| (place, rows)));
         }
     }
@@ -114,8 +124,8 @@ fn put_off(client: &mut SpiClient<'_>, configured: &ConfiguredEnrichment, change
 }
 
 enum DirtyKeys {
-    /// So few that they can be made anew with the batch.
-    Few(Vec<String>),
+    /// So few that they can be made anew with the batch; and whether the change gave a row another key.
+    Few { keys: Vec<String>, has_moved: bool },
     /// Too many, or not known because the query failed: to be worked off in steps.
     Many,
 }
@@ -127,19 +137,24 @@ fn dirty_keys(
     client: &mut SpiClient<'_>,
     configured: &ConfiguredEnrichment,
     dependency: &Dependency,
-    event: RowEvent,
-    changed: i64,
+    change: &TableChange,
 ) -> DirtyKeys {
-    let limit = changed + i64::from(settings::ENRICH_STEP.get());
-    let statement = configured.enrichment.dirty_keys(dependency, event);
-    let read = |client: &mut SpiClient<'_>| {
-        let keys =
-            client.update(&statement, Some(1), &[(limit + 1).into()])?.first().get_one::<Vec<String>>()?;
-        Ok(keys.unwrap_or_default())
+    let limit = change.rows + i64::from(settings::ENRICH_STEP.get());
+    let statement = configured.enrichment.dirty_keys(dependency, change.event);
+    let read = |client: &mut SpiClient<'_>| -> spi::Result<_> {
+        let limit = [(limit + 1).into()];
+        let (keys, has_moved) = if change.rows <= plan_cache::FEW_ROWS {
+            plan_cache::update_over(client, change.table, &statement, &limit)?.two()?
+        } else {
+            client.update(&statement, Some(1), &limit)?.first().get_two()?
+        };
+        Ok((keys.unwrap_or_default(), has_moved.unwrap_or_default()))
     };
     let attempt = std::panic::AssertUnwindSafe(|| as_user(configured.owner(), || read(client)));
     match subtransaction::run(move || { attempt }()) {
-        Ok(Ok(keys)) if keys.len() as i64 <= limit => DirtyKeys::Few(keys),
+        Ok(Ok((keys, has_moved))) if Vec::<String>::len(&keys) as i64 <= limit => {
+            DirtyKeys::Few { keys, has_moved }
+        }
         Ok(Ok(_)) => DirtyKeys::Many,
         Ok(Err(error)) => spi_failed("cannot read what a change makes dirty", &error),
         Err(failure) => {

@@ -15,12 +15,19 @@ thread_local! {
     static COLLECTOR: RefCell<Option<Collector>> = const { RefCell::new(None) };
 }
 
-/// Keys by the number of their enriched table.
-type DirtyKeys = BTreeMap<i32, HashSet<String>>;
+/// What is dirty of one enriched table.
+#[derive(Default)]
+pub(super) struct Dirty {
+    /// The keys of rows that are made anew as a whole.
+    pub(super) rows: HashSet<String>,
+    /// By the place of a dependency, the keys of rows of which only its columns are.
+    pub(super) parts: BTreeMap<usize, HashSet<String>>,
+}
 
 struct Collector {
     catalog: Rc<Catalog>,
-    dirty: DirtyKeys,
+    /// By the number of the enriched table.
+    dirty: BTreeMap<i32, Dirty>,
 }
 
 /// While this exists, changes of this session leave their keys in memory; else they go to `cdc.enrich_queue`.
@@ -39,12 +46,9 @@ impl Collecting {
         Self { catalog }
     }
 
-    /// The keys that are dirty now of the first table that has any; they count as clean from then on.
-    pub(super) fn next_dirty(&self) -> Option<(i32, Vec<String>)> {
-        COLLECTOR.with_borrow_mut(|current| {
-            let (id, keys) = current.as_mut()?.dirty.pop_first()?;
-            Some((id, keys.into_iter().collect()))
-        })
+    /// What is dirty now of the first table that has anything dirty; it counts as clean from then on.
+    pub(super) fn next_dirty(&self) -> Option<(i32, Dirty)> {
+        COLLECTOR.with_borrow_mut(|current| current.as_mut()?.dirty.pop_first())
     }
 }
 
@@ -59,11 +63,16 @@ pub(crate) fn catalog() -> Option<Rc<Catalog>> {
     COLLECTOR.with_borrow(|current| current.as_ref().map(|collector| Rc::clone(&collector.catalog)))
 }
 
-/// Keeps keys in memory; gives them back if this session does not collect.
-pub(super) fn collect(enrichment_id: i32, keys: Vec<String>) -> Result<(), Vec<String>> {
+/// Keeps keys in memory, of whole rows or only of the columns of a dependency; gives them back if this session does not
+/// collect.
+pub(super) fn collect(enrichment_id: i32, part: Option<usize>, keys: Vec<String>) -> Result<(), Vec<String>> {
     COLLECTOR.with_borrow_mut(|current| match current {
         Some(collector) => {
-            collector.dirty.entry(enrichment_id).or_default().extend(keys);
+            let dirty = collector.dirty.entry(enrichment_id).or_default();
+            match part {
+                Some(place) => dirty.parts.entry(place).or_default().extend(keys),
+                None => dirty.rows.extend(keys),
+            }
             Ok(())
         }
         None => Err(keys),

@@ -4,7 +4,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::catalog::{Catalog, ConfiguredEnrichment};
-use super::collector::Collecting;
+use super::collector::{Collecting, Dirty};
 use super::queue;
 use crate::apply::{as_user, parameter, raise_again, sqlstate};
 use crate::plan_cache;
@@ -19,13 +19,18 @@ const PASSES: usize = 8;
 pub(crate) fn refresh_dirty(client: &mut SpiClient<'_>, collecting: &Collecting) {
     let catalog = &collecting.catalog;
     let mut left = PASSES * catalog.enrichments.len();
-    while let Some((id, keys)) = collecting.next_dirty() {
+    while let Some((id, Dirty { rows, parts })) = collecting.next_dirty() {
         if left == 0 {
+            let keys = rows.into_iter().chain(parts.into_values().flatten()).collect();
             queue::put_keys(client, id, keys, Some("the enriched tables depend on each other in a circle"));
             continue;
         }
         left -= 1;
-        refresh_keys(client, catalog, id, &keys);
+        for (place, mut keys) in parts {
+            keys.retain(|key| !rows.contains(key));
+            refresh_part(client, catalog, id, place, &keys.into_iter().collect::<Vec<_>>());
+        }
+        refresh_keys(client, catalog, id, &rows.into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -41,6 +46,21 @@ pub(super) fn refresh_keys(
     }
     if let Some(configured) = catalog.enrichment(enrichment_id) {
         let statement = configured.enrichment.refresh();
+        refresh_or_halve(client, configured, &statement, keys);
+    }
+}
+
+/// Makes the columns of these keys' rows anew that come from one dependency.
+fn refresh_part(
+    client: &mut SpiClient<'_>,
+    catalog: &Catalog,
+    enrichment_id: i32,
+    place: usize,
+    keys: &[String],
+) {
+    if let Some(configured) = catalog.enrichment(enrichment_id).filter(|_| !keys.is_empty()) {
+        let enrichment = &configured.enrichment;
+        let statement = enrichment.refresh_columns(&enrichment.dependencies[place]);
         refresh_or_halve(client, configured, &statement, keys);
     }
 }

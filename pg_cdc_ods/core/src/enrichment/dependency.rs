@@ -32,7 +32,8 @@ pub struct DeclaredDependency {
     /// The entry of the enriched table's column `missing` that says that a row waits for this table.
     #[serde(default)]
     pub part: Option<String>,
-    /// With [`Policy::Pending`]: the columns of the enriched table that keep their values.
+    /// With [`Policy::Pending`]: the columns of the enriched table that keep their values. With [`Policy::Refresh`]: the
+    /// only ones that an update of a row alters; all if there are none.
     #[serde(default)]
     pub columns: Vec<String>,
     /// With [`Policy::Pending`]: the columns that say which row of the dimension is used; with another one the values
@@ -57,7 +58,7 @@ pub enum DependencyError {
     #[error("the policy \"pending\" of {0} needs \"part\" and \"columns\"")]
     Incomplete(String),
     /// What only `pending` takes.
-    #[error("\"columns\" and \"reference\" of {0} go with the policy \"pending\"")]
+    #[error("\"reference\" of {0} goes with the policy \"pending\"")]
     Needless(String),
 }
 
@@ -81,7 +82,7 @@ impl DeclaredDependency {
                 Policy::Pending if dependency.part.is_none() || dependency.columns.is_empty() => {
                     return Err(DependencyError::Incomplete(table()));
                 }
-                Policy::Refresh if !dependency.columns.is_empty() || !dependency.reference.is_empty() => {
+                Policy::Refresh if !dependency.reference.is_empty() => {
                     return Err(DependencyError::Needless(table()));
                 }
                 Policy::Pending | Policy::Refresh => (),
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(parse(whole), Ok(()));
         let no_part = json!([{"table": "t", "keys": "k", "policy": "pending", "columns": ["c"]}]);
         assert_eq!(parse(no_part), Err(DependencyError::Incomplete("t".into())));
-        let refresh = json!([{"table": "t", "keys": "k", "columns": ["c"]}]);
+        let refresh = json!([{"table": "t", "keys": "k", "reference": ["c"]}]);
         assert_eq!(parse(refresh), Err(DependencyError::Needless("t".into())));
     }
 }

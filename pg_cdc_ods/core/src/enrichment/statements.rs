@@ -23,6 +23,12 @@ impl Dependency {
         format!("{}.{}", quote_name(&self.schema), quote_name(&self.table))
     }
 
+    /// Whether an update of its rows alters no more than the columns that the declaration names.
+    #[must_use]
+    pub fn alters_columns(&self) -> bool {
+        self.policy == Policy::Refresh && !self.columns.is_empty() && !self.row_key.is_empty()
+    }
+
     /// The rows before and after a change, without those in which nothing that matters has changed.
     fn changed(&self, event: RowEvent) -> String {
         match event {
@@ -57,11 +63,19 @@ impl Dependency {
 }
 
 impl Enrichment {
-    /// The keys that a change of a dependency makes dirty, as an array. `$1`: how many at most.
+    /// The keys that a change of a dependency makes dirty, as an array; and whether the change gave a row another key, if
+    /// that matters. `$1`: how many at most.
     #[must_use]
     pub fn dirty_keys(&self, dependency: &Dependency, event: RowEvent) -> String {
+        let has_moved = match event {
+            RowEvent::Update if dependency.alters_columns() => format!(
+                "exists (select from new_rows a where not exists (select from old_rows b where {}))",
+                dependency.same_row()
+            ),
+            _ => "false".to_owned(),
+        };
         format!(
-            "with changed as ({}) select array_agg(d.key) from \
+            "with changed as ({}) select array_agg(d.key), {has_moved} from \
              (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit $1) d",
             dependency.changed(event),
             dependency.keys,
@@ -181,6 +195,31 @@ impl Enrichment {
             assignments = assignments.join(", "),
             stored = stored.join(", "),
             values = values.join(", "),
+        )
+    }
+
+    /// Makes the columns of a dependency right for the keys `$1` that are in the table; returns whether the query gives more
+    /// than one row for a key. The server leaves out the parts of the query that these columns do not need.
+    #[must_use]
+    pub fn refresh_columns(&self, dependency: &Dependency) -> String {
+        let columns = &dependency.columns;
+        let assignments: Vec<_> =
+            columns.iter().map(|name| quote_name(name)).map(|name| format!("{name} = f.{name}")).collect();
+        format!(
+            "with fresh as materialized (select q.{key}, {given} from ({query}) q \
+                where q.{key} = any ($1::text[]::{key_type}[])), \
+             updated as (update {target} t set {assignments}{stamp} from fresh f \
+                where t.{key} = f.{key} and ({stored}) is distinct from ({fresh})) \
+             select count(*) > count(distinct f.{key}) from fresh f",
+            key = quote_name(&self.key),
+            given = name_list("q.", columns),
+            query = self.query,
+            key_type = self.key_type,
+            target = self.target,
+            assignments = assignments.join(", "),
+            stamp = if self.stamped { ", processed_at = clock_timestamp()" } else { "" },
+            stored = name_list("t.", columns),
+            fresh = name_list("f.", columns),
         )
     }
 
