@@ -57,7 +57,7 @@ pub(super) fn apply_round<'a>(
     let memory = row_memory::recall(client, target, &round);
     let (documents, mut round, outcome) = Documents::extract(target, plan, round);
     let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, &mut round, &memory));
-    let mut writer = Writer { client, target, plan, outcome, behind: Vec::new() };
+    let mut writer = Writer { client, target, plan, outcome, has_newer_rows: false, behind: Vec::new() };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
         deleted.max(target.gone_before()).is_none_or(|position| change.position > *position)
@@ -109,6 +109,8 @@ struct Writer<'w, 'c, 'a> {
     target: &'w Target,
     plan: &'w Plan,
     outcome: RoundOutcome,
+    /// Whether changes were not written that set columns: their rows are newer, or they were refused.
+    has_newer_rows: bool,
     /// Of a target that keeps the time of each key's first event: the changes that may not be written, because their rows
     /// are newer.
     behind: Vec<RowChange<'a>>,
@@ -142,6 +144,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 statements::upsert(self.target, self.plan, &mask, &overflow, changes)
             });
             self.outcome.upserted += upserted;
+            self.has_newer_rows |= upserted < changes.len() as i64;
             self.note_behind(&changes, upserted);
         }
     }
@@ -211,7 +214,11 @@ impl<'a> Writer<'_, '_, 'a> {
     fn write_documents(&mut self, documents: &Documents, whole: &[RowChange<'_>], merged: &Merged<'_>) {
         let newest: Vec<_> =
             whole.iter().chain(&merged.newest).filter(|change| documents.concern(change)).collect();
-        let stored = if newest.is_empty() { Vec::new() } else { self.stored_positions(&newest) };
+        let stored = if self.has_newer_rows {
+            self.stored_positions(&newest)
+        } else {
+            newest.iter().map(|change| Some(change.position.clone())).collect()
+        };
         let newest = newest.into_iter().zip(stored).filter_map(|(change, row)| {
             let row = row.filter(|row| *row == change.position)?;
             Some((change, row))

@@ -25,6 +25,17 @@ pub(super) struct Memory {
     pub(super) columns: Option<ColumnPositions>,
 }
 
+/// Whether there is anything to recall of a source's rows: of most there is neither.
+const HAS_MEMORY: &str = "
+    select exists (select from cdc.tombstones where attachment_id = $1),
+           exists (select from cdc.column_positions where attachment_id = $1)";
+
+/// With `offset 0` each key is looked up; else the server could begin with the tombstones and read them all.
+const RECALL_DELETES: &str = "
+    select e.key, t.source_pos, null::jsonb, (extract(epoch from t.first_source_ts) * 1000000)::bigint
+      from unnest($2::bytea[]) as e(key)
+     cross join lateral (select * from cdc.tombstones d where d.attachment_id = $1 and d.key = e.key offset 0) t";
+
 const RECALL: &str = "
     select e.key, t.source_pos, p.positions, (extract(epoch from t.first_source_ts) * 1000000)::bigint
       from unnest($2::bytea[]) as e(key)
@@ -38,17 +49,24 @@ pub(super) fn recall(
     target: &Target,
     changes: &[RowChange<'_>],
 ) -> HashMap<Vec<u8>, Memory> {
-    let args = [target.attachment_id.into(), keys(changes.iter()).datum];
-    let find = plan_cache::update(client, RECALL, &args).and_then(|rows| {
+    let mut recall = || {
         let mut found = HashMap::new();
+        let has = plan_cache::update(client, HAS_MEMORY, &[target.attachment_id.into()])?.two()?;
+        let statement = match has {
+            (Some(true), Some(false)) => RECALL_DELETES,
+            (_, Some(true)) => RECALL,
+            _ => return Ok(found),
+        };
+        let args = [target.attachment_id.into(), keys(changes.iter()).datum];
+        let rows = plan_cache::update(client, statement, &args)?;
         for row in rows.iter() {
             let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
             let columns = row.get::<JsonB>(3)?.and_then(|json| serde_json::from_value(json.0).ok());
             found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, first_ts: row.get(4)?, columns });
         }
         Ok(found)
-    });
-    find.unwrap_or_else(|error| spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error))
+    };
+    recall().unwrap_or_else(|error| spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error))
 }
 
 const KEYS_WITH_COLUMNS: &str = "
