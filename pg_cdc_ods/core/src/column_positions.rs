@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::plan::{Cell, ChangeKind, Plan, RowChange};
+use crate::value::push_hex;
 use crate::{Position, Value};
 
 /// The positions of the columns of a row that is not uniform.
@@ -112,11 +113,11 @@ fn merge_newest<'a>(plan: &Plan, stored: StoredRow<'_>, change: RowChange<'a>) -
     }
     let uniform = || ColumnPositions::of_uniform(stored.position);
     let mut positions = stored.columns.cloned().unwrap_or_else(uniform);
-    for (column, _) in plan.columns().iter().zip(cells).filter(|(_, cell)| **cell != Cell::Keep) {
+    for (column, _) in plan.columns().iter().zip(cells).filter(|(_, cell)| !cell.is_kept()) {
         positions.columns.insert(column.name.clone(), change.position.clone());
     }
     for (name, _) in overflow {
-        positions.overflow.insert(name.clone(), change.position.clone());
+        positions.overflow.insert(name.to_string(), change.position.clone());
     }
     Merge::Write { change, is_newest: true, overflow: OverflowMerge::Add, columns: Some(positions) }
 }
@@ -132,7 +133,7 @@ fn merge_late<'a>(plan: &Plan, mut positions: ColumnPositions, mut change: RowCh
         ChangeKind::Upsert { cells, overflow, .. } => (cells, overflow),
         ChangeKind::Delete => (cleared(plan), Vec::new()),
     };
-    for (column, cell) in plan.columns().iter().zip(&mut cells).filter(|(_, cell)| **cell != Cell::Keep) {
+    for (column, cell) in plan.columns().iter().zip(&mut cells).filter(|(_, cell)| !cell.is_kept()) {
         if !is_newer(positions.column(&column.name)) {
             *cell = Cell::Keep;
         } else if !is_whole {
@@ -144,8 +145,8 @@ fn merge_late<'a>(plan: &Plan, mut positions: ColumnPositions, mut change: RowCh
         positions.raise_base(&at);
         OverflowMerge::Retain(positions.overflow.keys().cloned().collect())
     } else {
-        positions.overflow.extend(overflow.iter().map(|(name, _)| (name.clone(), at.clone())));
-        if overflow.is_empty() && cells.iter().all(|cell| *cell == Cell::Keep) {
+        positions.overflow.extend(overflow.iter().map(|(name, _)| (name.to_string(), at.clone())));
+        if overflow.is_empty() && cells.iter().all(Cell::is_kept) {
             return Merge::Stale;
         }
         OverflowMerge::Add
@@ -216,9 +217,8 @@ impl<'de> Deserialize<'de> for ColumnPositions {
 /// As `bytea` prints it, without the prefix.
 impl Serialize for Position {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-        let hex: String =
-            self.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        let mut hex = String::with_capacity(2 * self.as_bytes().len());
+        push_hex(&mut hex, self.as_bytes());
         serializer.serialize_str(&hex)
     }
 }

@@ -67,7 +67,7 @@ impl Store {
             OverflowMerge::Add => (),
             OverflowMerge::Retain(names) => extra.retain(|name, _| names.contains(name)),
         }
-        extra.extend(overflow.into_iter().map(|(name, json)| (name, json.into_owned())));
+        extra.extend(overflow.into_iter().map(|(name, json)| (name.into_owned(), json.into_owned())));
     }
 }
 
@@ -86,7 +86,7 @@ fn change(at: usize, kind: ChangeKind<'static>) -> RowChange<'static> {
 
 fn upsert(a: Option<i64>, b: Option<i64>, overflow: &[(&str, &'static str)]) -> ChangeKind<'static> {
     let cell = |value: Option<i64>| value.map_or(Cell::Keep, |value| Cell::Set(Value::Int(value)));
-    let overflow = overflow.iter().map(|(name, raw)| ((*name).to_owned(), (*raw).into())).collect();
+    let overflow = overflow.iter().map(|(name, raw)| ((*name).to_owned().into(), (*raw).into())).collect();
     ChangeKind::Upsert { cells: vec![cell(Some(1)), cell(a), cell(b)], overflow, keeps_overflow: false }
 }
 

@@ -82,17 +82,6 @@ impl ColumnRule {
             _ => Err(refuse()),
         }
     }
-
-    /// Calls `visit` with every source column the rule reads, and whether the target keeps all that the column says
-    /// (a comparison does not: the column goes to the overflow as well).
-    pub fn visit_columns(&self, visit: &mut impl FnMut(&str, bool)) {
-        match self {
-            Self::Column(column) | Self::Typed { column, .. } => visit(column, true),
-            Self::FirstOf(rules) => rules.iter().for_each(|rule| rule.visit_columns(visit)),
-            Self::Join { columns, .. } => columns.iter().for_each(|column| visit(column, true)),
-            Self::Equals { column, .. } => visit(column, false),
-        }
-    }
 }
 
 /// The meaning that a rule names; parameters of the type stand beside it.

@@ -5,52 +5,52 @@
 //! leaves cells as they are ([`RowChange::is_partial`]) does not supersede a whole row before it; then the key has
 //! several changes, and they are applied in rounds, oldest first.
 
-use std::collections::HashMap;
-
-use crate::plan::{Cell, ChangeKind, RowChange};
+use crate::plan::{ChangeKind, RowChange};
 
 /// Collects the changes of one target in one batch.
 #[derive(Debug, Default)]
 pub struct Fold<'a> {
-    by_key: HashMap<Vec<u8>, Vec<RowChange<'a>>>,
+    changes: Vec<RowChange<'a>>,
 }
 
 impl<'a> Fold<'a> {
     /// Adds a change; the order of calls does not matter, but of two with equal positions the first one stays.
     pub fn push(&mut self, change: RowChange<'a>) {
-        drop_superseded(self.insert(change));
-    }
-
-    /// Adds a change and drops none for it: because it may be refused, or one before it was.
-    pub fn push_beside(&mut self, change: RowChange<'a>) {
-        self.insert(change);
-    }
-
-    /// Adds a change unless there is one of its position; returns all changes of its key.
-    fn insert(&mut self, change: RowChange<'a>) -> &mut Vec<RowChange<'a>> {
-        let changes = self.by_key.entry(change.key_bytes.clone()).or_default();
-        let place = changes.partition_point(|other| other.position < change.position);
-        match changes.get_mut(place).filter(|other| other.position == change.position) {
-            Some(same) => same.seen_at(change.first_ts),
-            None => changes.insert(place, change),
-        }
-        changes
+        self.changes.push(change);
     }
 
     /// The changes in rounds: each round has a key at most once, and must be applied before the next. Within a
     /// round the changes are sorted by key, so that two sessions lock rows in the same order.
     pub fn into_rounds(self) -> Vec<Vec<RowChange<'a>>> {
+        self.into_rounds_after(drop_superseded)
+    }
+
+    /// The same of all changes, and none is dropped for a newer one: because that may be refused, or was.
+    pub fn into_rounds_of_all(self) -> Vec<Vec<RowChange<'a>>> {
+        self.into_rounds_after(|_| ())
+    }
+
+    /// Rounds of what is left of the changes of each key, which are in order of position and of different positions.
+    fn into_rounds_after(mut self, reduce: impl Fn(&mut Vec<RowChange<'a>>)) -> Vec<Vec<RowChange<'a>>> {
+        self.changes.sort_by(|a, b| (&a.key_bytes, &a.position).cmp(&(&b.key_bytes, &b.position)));
         let mut rounds: Vec<Vec<RowChange<'a>>> = Vec::new();
-        for changes in self.by_key.into_values() {
-            for (round, change) in changes.into_iter().enumerate() {
-                if rounds.len() == round {
-                    rounds.push(Vec::new());
-                }
-                rounds[round].push(change);
+        let mut of_key: Vec<RowChange<'a>> = Vec::new();
+        let mut changes = self.changes.into_iter().peekable();
+        while let Some(change) = changes.next() {
+            let is_last = changes.peek().is_none_or(|next| next.key_bytes != change.key_bytes);
+            match of_key.last_mut().filter(|last| last.position == change.position) {
+                Some(same) => same.seen_at(change.first_ts),
+                None => of_key.push(change),
             }
-        }
-        for round in &mut rounds {
-            round.sort_unstable_by(|a, b| a.key_bytes.cmp(&b.key_bytes));
+            if is_last {
+                reduce(&mut of_key);
+                for (round, change) in of_key.drain(..).enumerate() {
+                    if rounds.len() == round {
+                        rounds.push(Vec::new());
+                    }
+                    rounds[round].push(change);
+                }
+            }
         }
         rounds
     }
@@ -58,6 +58,9 @@ impl<'a> Fold<'a> {
 
 /// Drops every change that a newer one makes needless. The list is in order of position.
 fn drop_superseded(changes: &mut Vec<RowChange<'_>>) {
+    if changes.len() < 2 {
+        return;
+    }
     let mut newest_first = std::mem::take(changes).into_iter().rev();
     let mut kept: Vec<RowChange<'_>> = newest_first.next().into_iter().collect();
     for older in newest_first {
@@ -81,8 +84,7 @@ fn supersedes(newer: &RowChange<'_>, older: &RowChange<'_>) -> bool {
     let ChangeKind::Upsert { cells, overflow, .. } = &older.kind else {
         return false;
     };
-    let covers_cells =
-        newer_cells.iter().zip(cells).all(|(new, old)| *new != Cell::Keep || *old == Cell::Keep);
+    let covers_cells = newer_cells.iter().zip(cells).all(|(new, old)| !new.is_kept() || old.is_kept());
     let covers_overflow =
         overflow.iter().all(|(name, _)| newer_overflow.iter().any(|(newer_name, _)| newer_name == name));
     covers_cells && covers_overflow && older.is_partial()
@@ -91,7 +93,7 @@ fn supersedes(newer: &RowChange<'_>, older: &RowChange<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Operation, Position, Value};
+    use crate::{Cell, Operation, Position, Value};
     use proptest::prelude::*;
 
     fn change(key: i64, at: i64, kind: ChangeKind<'static>) -> RowChange<'static> {
@@ -156,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_beside_others_drops_none() {
+    fn of_all_changes_none_is_dropped() {
         let mut fold = Fold::default();
-        fold.push_beside(change(1, 2, upsert(vec![set(2)])));
-        fold.push_beside(change(1, 1, upsert(vec![set(1)])));
-        fold.push_beside(change(1, 2, upsert(vec![set(2)])));
-        let rounds = fold.into_rounds();
+        fold.push(change(1, 2, upsert(vec![set(2)])));
+        fold.push(change(1, 1, upsert(vec![set(1)])));
+        fold.push(change(1, 2, upsert(vec![set(2)])));
+        let rounds = fold.into_rounds_of_all();
         assert_eq!(rounds.iter().map(|round| round[0].message).collect::<Vec<_>>(), [1, 2]);
     }
 

@@ -117,17 +117,24 @@ fn code_unit(bytes: &[u8], place: usize) -> Option<u16> {
 /// `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            c if (c as u32) < 0x20 => json.push_str(&format!("\\u{:04x}", c as u32)),
-            c => json.push(c),
-        }
-    }
-    json.push('"');
+    push_quoted(&mut json, text);
     json
+}
+
+/// Appends `text` as a JSON string.
+pub fn push_quoted(json: &mut String, text: &str) {
+    json.push('"');
+    let mut rest = text;
+    while let Some(place) = rest.bytes().position(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+        json.push_str(&rest[..place]);
+        match rest.as_bytes()[place] {
+            escaped @ (b'"' | b'\\') => json.extend(['\\', char::from(escaped)]),
+            control => json.push_str(&format!("\\u{control:04x}")),
+        }
+        rest = &rest[place + 1..];
+    }
+    json.push_str(rest);
+    json.push('"');
 }
 
 #[cfg(test)]

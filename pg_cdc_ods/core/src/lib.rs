@@ -44,7 +44,7 @@ pub use envelope::{
 };
 pub use fold::Fold;
 pub use infer::{InferredColumn, Widening, infer_columns, infer_type, widen};
-pub use json::is_unavailable;
+pub use json::{is_unavailable, push_quoted};
 pub use latency::LatencyHistogram;
 pub use plan::{Cell, ChangeKind, OnDelete, OnUnknown, Plan, PlanError, RowChange, TargetColumn};
 pub use position::Position;

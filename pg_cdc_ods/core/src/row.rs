@@ -65,6 +65,12 @@ impl<'a> Row<'a> {
         self.0.iter().map(|(name, field)| (name.as_ref(), *field))
     }
 
+    /// The column at a place below [`Row::len`].
+    pub(crate) fn at(&self, place: usize) -> (&Cow<'a, str>, Field<'a>) {
+        let (name, field) = &self.0[place];
+        (name, *field)
+    }
+
     /// The number of columns.
     pub fn len(&self) -> usize {
         self.0.len()

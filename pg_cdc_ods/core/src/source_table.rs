@@ -29,11 +29,6 @@ impl SourceTable {
         valid.then(|| Self::new(schema, table))
     }
 
-    /// The same table in any schema, to look up a configuration made for all schemas.
-    pub fn in_any_schema(&self) -> Self {
-        Self::new(Self::ANY_SCHEMA, self.table.clone())
-    }
-
     /// Takes schema and table from a topic of the form `…/{schema}/{table}/{operation}`.
     pub fn from_topic(topic: &str) -> Option<Self> {
         let mut levels = topic.rsplit('/');

@@ -94,7 +94,7 @@ fn a_schema_makes_columns_and_overflow_readable() {
     only_change(&plan(OnDelete::Delete, json!("PRICE")), body, json!({}), |change| {
         assert_eq!(cells(change)[1..], [number("12.34"), Cell::Set(Value::Timestamp(0))]);
         let ChangeKind::Upsert { overflow, .. } = &change.kind else { panic!("a delete") };
-        assert_eq!(*overflow, [("DAY".to_owned(), "\"2024-01-15\"".into())]);
+        assert_eq!(*overflow, [("DAY".into(), "\"2024-01-15\"".into())]);
     });
 }
 

@@ -170,7 +170,7 @@ fn write(
         for round in fold.into_rounds() {
             outcome.add(round::apply_round(client, &targets[index], round));
         }
-        for round in beside_refused(targets, index, events, &outcome).into_rounds() {
+        for round in beside_refused(targets, index, events, &outcome).into_rounds_of_all() {
             outcome.add(round::apply_round(client, &targets[index], round));
         }
         applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
@@ -220,7 +220,7 @@ fn beside_refused<'a>(
     for (message, event) in of_target() {
         for change in plan.changes(event, *message).unwrap_or_default() {
             if failed.get(&change.key_bytes).is_some_and(|positions| !positions.contains(&&change.position)) {
-                fold.push_beside(change);
+                fold.push(change);
             }
         }
     }

@@ -124,7 +124,7 @@ fn explain_change(
             );
         }
         for (name, json) in overflow {
-            let json = sent.get(name.as_str()).map_or(json.as_ref(), |field| field.raw);
+            let json = sent.get(name.as_ref()).map_or(json.as_ref(), |field| field.raw);
             explanations.push(
                 "column",
                 name,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use cdc_core::{ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange};
+use cdc_core::{ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange, push_quoted};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
@@ -215,13 +215,13 @@ pub(super) fn positions(changes: &[&RowChange<'_>]) -> ArrayParameter {
 }
 
 /// The overflow columns as one JSON object.
-fn object(overflow: &[(String, Cow<'_, str>)]) -> String {
+fn object(overflow: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
     let mut json = String::from("{");
     for (index, (name, value)) in overflow.iter().enumerate() {
         if index > 0 {
             json.push(',');
         }
-        json.push_str(&serde_json::Value::from(name.as_str()).to_string());
+        push_quoted(&mut json, name);
         json.push(':');
         json.push_str(value);
     }

@@ -33,7 +33,7 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// Appends two digits for each byte.
-pub(super) fn push_hex(text: &mut String, bytes: &[u8]) {
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));

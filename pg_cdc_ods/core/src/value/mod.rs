@@ -22,6 +22,7 @@ use crate::time;
 
 use crate::reject::ErrorType;
 
+pub(crate) use binary::push_hex;
 pub use column_type::ColumnType;
 pub(crate) use convert::to_json;
 use source_value::SourceValue;

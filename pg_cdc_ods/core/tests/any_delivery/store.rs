@@ -118,7 +118,8 @@ impl Store {
             OverflowMerge::Add => (),
             OverflowMerge::Retain(names) => row.extra_fields.retain(|name, _| names.contains(name)),
         }
-        row.extra_fields.extend(overflow.into_iter().map(|(name, json)| (name, json.into_owned())));
+        row.extra_fields
+            .extend(overflow.into_iter().map(|(name, json)| (name.into_owned(), json.into_owned())));
     }
 
     fn remember_delete(&mut self, delete: &RowChange<'_>) {
