@@ -2,7 +2,10 @@
 
 use cdc_core::{ColumnType, Value};
 use pgrx::datum::DatumWithOid;
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::pg_sys;
+
+use super::array_datum::{ArrayDatum, Date, Element, Timestamp};
+use super::numeric_datum::Decimal;
 
 /// A parameter, and the SQL that makes its elements values of the column.
 pub(crate) struct ArrayParameter {
@@ -12,36 +15,10 @@ pub(crate) struct ArrayParameter {
     pub(super) element_type: &'static str,
 }
 
-/// Microseconds since 2000-01-01, as `timestamp` stores them.
-struct Timestamp(i64);
-
-impl IntoDatum for Timestamp {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(pg_sys::Datum::from(self.0))
-    }
-
-    fn type_oid() -> pg_sys::Oid {
-        pg_sys::TIMESTAMPOID
-    }
-}
-
-/// Days since 2000-01-01, as `date` stores them.
-struct Date(i32);
-
-impl IntoDatum for Date {
-    fn into_datum(self) -> Option<pg_sys::Datum> {
-        Some(pg_sys::Datum::from(self.0))
-    }
-
-    fn type_oid() -> pg_sys::Oid {
-        pg_sys::DATEOID
-    }
-}
-
 /// Makes the array of one column; its values must fit `column_type`, as conversion made them.
 pub(super) fn array<'v>(
     column_type: &ColumnType,
-    values: impl Iterator<Item = &'v Value<'v>>,
+    values: impl Iterator<Item = &'v Value<'v>> + Clone,
 ) -> ArrayParameter {
     match column_type {
         ColumnType::Bool => collect("boolean", values, |value| match value {
@@ -68,11 +45,8 @@ pub(super) fn array<'v>(
                 _ => None,
             })
         }
-        // All others go as text, which the server reads.
-        _ => collect("text", values, |value| match value {
-            Value::Numeric(text) | Value::Text(text) | Value::Json(text) => Some(text.as_ref()),
-            _ => None,
-        }),
+        ColumnType::Numeric => numbers(values.clone()).unwrap_or_else(|| texts(values)),
+        _ => texts(values),
     }
 }
 
@@ -91,23 +65,49 @@ pub(super) fn element(column_type: &ColumnType, name: &str) -> String {
     }
 }
 
-fn collect<'v, T: IntoDatum>(
+fn collect<'v, T: Element>(
     element_type: &'static str,
     values: impl Iterator<Item = &'v Value<'v>>,
     read: impl Fn(&'v Value<'v>) -> Option<T>,
 ) -> ArrayParameter {
-    parameter(element_type, values.map(read).collect())
+    parameter_of(element_type, values.map(read))
 }
 
-/// An array of any element type that PostgreSQL has an array type for.
-pub(crate) fn parameter<T: IntoDatum>(element_type: &'static str, values: Vec<Option<T>>) -> ArrayParameter {
-    let oid = <Vec<Option<T>>>::type_oid();
-    // SAFETY: the datum is made from this value, whose type is the one named.
-    let datum = unsafe { DatumWithOid::new(values, oid) };
+/// Values that the server reads from their text.
+fn texts<'v>(values: impl Iterator<Item = &'v Value<'v>>) -> ArrayParameter {
+    collect("text", values, |value| match value {
+        Value::Numeric(text) | Value::Text(text) | Value::Json(text) => Some(text.as_ref()),
+        _ => None,
+    })
+}
+
+/// Numbers as the server stores them; `None` if one of them is too unusual for that.
+fn numbers<'v>(values: impl Iterator<Item = &'v Value<'v>>) -> Option<ArrayParameter> {
+    let read = |value: &'v Value<'v>| match value {
+        Value::Numeric(text) => Decimal::parse(text).map(Some),
+        _ => Some(None),
+    };
+    let numbers = values.map(read).collect::<Option<Vec<_>>>()?;
+    Some(parameter_of("numeric", numbers))
+}
+
+/// An array of values of one type, which has this name in SQL.
+pub(crate) fn parameter<T: Element>(element_type: &'static str, values: Vec<Option<T>>) -> ArrayParameter {
+    parameter_of(element_type, values)
+}
+
+/// The same of values that need not be in a list.
+pub(super) fn parameter_of<T: Element>(
+    element_type: &'static str,
+    values: impl IntoIterator<Item = Option<T>>,
+) -> ArrayParameter {
+    let array = ArrayDatum::new(values);
+    // SAFETY: looks up the array type of a built-in type; the array is of that type.
+    let datum = unsafe { DatumWithOid::new(array, pg_sys::get_array_type(T::OID)) };
     ArrayParameter { datum, element_type }
 }
 
 /// An array of moments given in microseconds since 2000-01-01 UTC.
-pub(super) fn timestamps(values: Vec<Option<i64>>) -> ArrayParameter {
-    parameter("timestamp", values.into_iter().map(|value| value.map(Timestamp)).collect())
+pub(super) fn timestamps(values: impl Iterator<Item = Option<i64>>) -> ArrayParameter {
+    parameter_of("timestamp", values.map(|value| value.map(Timestamp)))
 }

@@ -4,6 +4,7 @@
 //! inbox ──batch──► decode, plan, fold (cdc-core) ──rounds──► upsert ──► progress, dead letters
 //! ```
 
+mod array_datum;
 mod arrays;
 mod auto_attach;
 mod batch;
@@ -16,6 +17,7 @@ mod explain;
 mod extractions;
 mod first_seen;
 mod guard;
+mod numeric_datum;
 mod progress;
 mod round;
 mod row_memory;

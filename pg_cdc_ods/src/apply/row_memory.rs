@@ -8,7 +8,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use super::arrays::{ArrayParameter, parameter};
+use super::arrays::{ArrayParameter, parameter, parameter_of};
 use super::statements::{positions, times};
 use super::targets::Target;
 use crate::plan_cache;
@@ -180,5 +180,5 @@ pub(super) fn forget_column(client: &mut SpiClient<'_>, target: &Target, row: (&
 }
 
 fn keys<'c, 'a: 'c>(changes: impl Iterator<Item = &'c RowChange<'a>>) -> ArrayParameter {
-    parameter("bytea", changes.map(|change| Some(change.key_bytes.clone())).collect())
+    parameter_of("bytea", changes.map(|change| Some(change.key_bytes.as_slice())))
 }

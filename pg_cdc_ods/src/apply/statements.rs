@@ -84,7 +84,7 @@ pub(super) fn fill(
         .collect();
     let stored = match overflow {
         OverflowMerge::Retain(names) => {
-            list.datums.push(arrays::parameter("text", names.iter().map(Some).collect()).datum);
+            list.datums.push(arrays::parameter_of("text", names.iter().map(Some)).datum);
             format!(
                 "(select jsonb_object_agg(f.key, f.value) from jsonb_each(t.extra_fields) as f where f.key = any(${}))",
                 list.datums.len()
@@ -188,7 +188,7 @@ pub(super) fn key_names(plan: &Plan) -> Vec<String> {
 fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>]) {
     list.push("extra_fields", "jsonb", extra_fields(changes));
     let ops = changes.iter().map(|change| Some(change.op.as_str()));
-    list.push("source_op", "text", arrays::parameter("text", ops.collect()));
+    list.push("source_op", "text", arrays::parameter_of("text", ops));
     let source_ts = changes.iter().map(|change| change.source_ts);
     list.push("source_ts", "timestamp at time zone 'UTC'", times(source_ts));
     list.push("source_pos", "bytea", positions(changes));
@@ -200,18 +200,17 @@ fn extra_fields(changes: &[&RowChange<'_>]) -> ArrayParameter {
         ChangeKind::Upsert { overflow, .. } if !overflow.is_empty() => Some(object(overflow)),
         _ => None,
     });
-    arrays::parameter("text", objects.collect())
+    arrays::parameter_of("text", objects)
 }
 
 /// Times in microseconds since the Unix epoch, as `timestamp[]`.
 pub(super) fn times(times: impl Iterator<Item = Option<i64>>) -> ArrayParameter {
-    arrays::timestamps(times.map(|time| time.map(|micros| micros - PG_EPOCH_UNIX_MICROS)).collect())
+    arrays::timestamps(times.map(|time| time.map(|micros| micros - PG_EPOCH_UNIX_MICROS)))
 }
 
 /// The positions of changes, as `bytea[]`.
 pub(super) fn positions(changes: &[&RowChange<'_>]) -> ArrayParameter {
-    let positions = changes.iter().map(|change| Some(change.position.as_bytes().to_vec()));
-    arrays::parameter("bytea", positions.collect())
+    arrays::parameter_of("bytea", changes.iter().map(|change| Some(change.position.as_bytes())))
 }
 
 /// The overflow columns as one JSON object.
