@@ -9,6 +9,8 @@ use pgrx::spi::SpiClient;
 
 use crate::apply::{Rejected, apply_messages, lock_progress_or_raise, parameter, printable};
 use crate::inbox::{self, Message};
+use crate::plan_cache;
+use crate::spi_rows::{Row, Rows};
 use crate::sql_error::spi_failed;
 use crate::{outbox, settings};
 
@@ -59,7 +61,8 @@ pub(crate) fn retry_due() -> Replay {
 /// Tries letters again. The caller holds the progress lock.
 fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     let (deliveries, requeued) = outbox::requeue(client, ids);
-    let (ids, messages) = read(client, ids);
+    let letters = read(client, ids);
+    let (ids, messages) = messages(&letters);
     if messages.is_empty() {
         return Replay { replayed: deliveries, resolved: requeued };
     }
@@ -77,26 +80,28 @@ const READ: &str = "
     select id, seq, stream, original_topic, payload, headers, first_failure_at, message_id
       from cdc.dlq where id = any ($1) and status <> 'resolved' and delivery is null order by id for update";
 
+fn read<'c>(client: &mut SpiClient<'c>, ids: &[i64]) -> Rows<'c> {
+    plan_cache::update(client, READ, &[ids.to_vec().into()])
+        .unwrap_or_else(|error| spi_failed("cannot read cdc.dlq", &error))
+}
+
 /// The letters as the messages they were, with their ids.
-fn read(client: &mut SpiClient<'_>, ids: &[i64]) -> (Vec<i64>, Vec<Message>) {
-    let read = client.update(READ, None, &[ids.to_vec().into()]).and_then(|rows| {
-        let (mut ids, mut messages) = (Vec::new(), Vec::new());
-        for row in rows {
-            ids.push(row.get(1)?.unwrap_or_default());
-            messages.push(Message {
-                seq: row.get(2)?.unwrap_or_default(),
-                stream: row.get(3)?.unwrap_or_default(),
-                topic: row.get(4)?.unwrap_or_default(),
-                payload: row.get::<Vec<u8>>(5)?.unwrap_or_default(),
-                headers: row.get(6)?,
-                received_at: row.get(7)?.unwrap_or_else(inbox::now),
-                sent_at: None,
-                message_id: row.get(8)?,
-            });
-        }
-        Ok((ids, messages))
-    });
-    read.unwrap_or_else(|error| spi_failed("cannot read cdc.dlq", &error))
+fn messages<'r>(letters: &'r Rows<'_>) -> (Vec<i64>, Vec<Message<'r>>) {
+    let letter = |row: Row<'r>| {
+        let values = row.values::<8>();
+        let message = Message {
+            seq: values.word(2).unwrap_or_default(),
+            stream: values.text(3).unwrap_or_default(),
+            topic: values.text(4).unwrap_or_default(),
+            payload: values.bytes(5).unwrap_or_default(),
+            headers: values.json(6),
+            received_at: values.word(7).unwrap_or_default(),
+            sent_at: None,
+            message_id: values.text(8),
+        };
+        (values.word(1).unwrap_or_default(), message)
+    };
+    letters.iter().map(letter).unzip()
 }
 
 const SETTLE: &str = "

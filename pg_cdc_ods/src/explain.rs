@@ -23,12 +23,12 @@ fn explain_event(
 > {
     let message = Message {
         seq: 0,
-        stream: "explain_event".to_owned(),
-        topic: topic.to_owned(),
-        payload: payload.as_bytes().to_vec(),
+        stream: "explain_event",
+        topic,
+        payload: payload.as_bytes(),
         message_id: None,
         headers,
-        received_at: inbox::now(),
+        received_at: inbox::now().into(),
         sent_at: None,
     };
     let explanations = Spi::connect_mut(|client| explain(client, &message));

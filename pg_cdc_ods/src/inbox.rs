@@ -15,37 +15,67 @@ use pgrx::{JsonB, pg_sys};
 
 use crate::plan_cache;
 use crate::settings::{BATCH_BYTES_KB, ROTATION_SIZE_KB};
+use crate::spi_rows::{Row, Rows};
 use crate::sql_error::{self, spi_failed};
 
-/// One message as it lies in the inbox.
-pub(crate) struct Message {
+/// One message, borrowed from the row that it was read from.
+pub(crate) struct Message<'m> {
     pub(crate) seq: i64,
-    pub(crate) stream: String,
-    pub(crate) topic: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) message_id: Option<String>,
+    pub(crate) stream: &'m str,
+    pub(crate) topic: &'m str,
+    pub(crate) payload: &'m [u8],
+    pub(crate) message_id: Option<&'m str>,
     pub(crate) headers: Option<JsonB>,
-    pub(crate) received_at: TimestampWithTimeZone,
-    pub(crate) sent_at: Option<TimestampWithTimeZone>,
+    pub(crate) received_at: pg_sys::TimestampTz,
+    pub(crate) sent_at: Option<pg_sys::TimestampTz>,
 }
 
-impl Message {
+impl Message<'_> {
     /// The message as decoding takes it.
     pub(crate) fn to_decode(&self) -> cdc_core::Message<'_> {
         cdc_core::Message {
-            topic: &self.topic,
-            payload: &self.payload,
+            topic: self.topic,
+            payload: self.payload,
             headers: self.headers.as_ref().and_then(|headers| headers.0.as_object()),
-            message_id: self.message_id.as_deref(),
+            message_id: self.message_id,
             arrival: self.seq.unsigned_abs(),
         }
     }
 }
 
 /// A batch of messages, and whether more are waiting behind it.
-pub(crate) struct Batch {
-    pub(crate) messages: Vec<Message>,
+pub(crate) struct Batch<'c> {
+    reads: Vec<Taken<'c>>,
     pub(crate) more: bool,
+}
+
+/// The first rows of a query.
+struct Taken<'c> {
+    rows: Rows<'c>,
+    count: usize,
+}
+
+impl Batch<'_> {
+    /// The messages in their order.
+    pub(crate) fn messages(&self) -> Vec<Message<'_>> {
+        let rows = self.reads.iter().flat_map(|read| read.rows.iter().take(read.count));
+        rows.map(message).collect()
+    }
+}
+
+/// The message in a row of one of the queries below.
+fn message(row: Row<'_>) -> Message<'_> {
+    let values = row.values::<MESSAGE_COLUMNS>();
+    Message {
+        seq: values.word(2).unwrap_or_default(),
+        stream: values.text(3).unwrap_or_default(),
+        topic: values.text(4).unwrap_or_default(),
+        payload: values.bytes(5).unwrap_or_default(),
+        headers: values.json(6),
+        received_at: values.word(7).unwrap_or_default(),
+        sent_at: values.word(8),
+        message_id: values.text(9),
+    }
 }
 
 /// How often partitions are looked at while messages keep coming.
@@ -139,8 +169,11 @@ const BEGIN_TICK: &str = "
               from (select pg_current_snapshot() as now_seen, pg_current_xact_id() as own) current_xact) s
      where p.tick is null";
 
+/// The columns that the queries below give.
+const MESSAGE_COLUMNS: usize = 9;
+
 const READ_TICK: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
+    select i.xact_id, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
            i.message_id
       from cdc.inbox_progress p
      cross join lateral (
@@ -155,7 +188,7 @@ const READ_TICK: &str = "
 
 /// The same for transactions that had not ended when the tick before began: few, and older than the others.
 const READ_TICK_LATE: &str = "
-    select i.xact_id::text, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
+    select i.xact_id, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
            i.message_id
       from cdc.inbox_progress p
      cross join lateral (
@@ -168,7 +201,7 @@ const READ_TICK_LATE: &str = "
          limit $1) i";
 
 const READ_OWN: &str = "
-    select w.xact_id::text, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at, w.sent_at,
+    select w.xact_id, w.seq, w.stream, w.topic, w.payload, w.headers, w.received_at, w.sent_at,
            w.message_id
       from cdc.inbox w, cdc.inbox_progress p
      where w.xact_id = pg_current_xact_id()
@@ -189,7 +222,7 @@ const END_TICK: &str = "
 /// Reads the next messages and moves the progress past them, in the current transaction.
 ///
 /// The caller holds the lock of [`lock_progress`].
-pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
+pub(crate) fn next_batch<'c>(client: &mut SpiClient<'c>, limit: i64) -> Batch<'c> {
     let is_new = run(client, BEGIN_TICK, &[]) > 0;
     let mut read = Read::default();
     for sql in [READ_TICK_LATE, READ_TICK] {
@@ -197,72 +230,64 @@ pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
     }
     if read.is_full {
         read.move_past(client, MOVE_CURSOR);
-        return Batch { messages: read.messages, more: true };
+        return Batch { reads: read.reads, more: true };
     }
     // All of the tick has been read, and its effects commit together with this.
     run(client, END_TICK, &[]);
-    let tick = read.messages.len();
+    let tick = read.count;
     read.more(client, READ_OWN, limit);
-    if read.messages.len() > tick {
+    if read.count > tick {
         read.move_past(client, MOVE_OWN);
     }
-    if read.messages.is_empty() && !is_new {
+    if read.count == 0 && !is_new {
         // A full batch before this one had left nothing of its tick. What has come since is in the next.
         return next_batch(client, limit);
     }
-    let more = !read.messages.is_empty();
-    Batch { messages: read.messages, more }
+    Batch { more: read.count > 0, reads: read.reads }
 }
 
 /// The messages of a batch while it is read.
 #[derive(Default)]
-struct Read {
-    messages: Vec<Message>,
+struct Read<'c> {
+    reads: Vec<Taken<'c>>,
+    count: i64,
     bytes: usize,
     is_full: bool,
-    /// The transaction of the last message.
-    last_xact: String,
+    /// The transaction and the `seq` of the last message.
+    last: (i64, i64),
 }
 
-impl Read {
+impl<'c> Read<'c> {
     /// Adds the messages of a query, up to the size of a batch.
     ///
     /// What is left out is read by the next batch: only reading a payload brings it into memory.
-    fn more(&mut self, client: &mut SpiClient<'_>, sql: &str, limit: i64) {
+    fn more(&mut self, client: &mut SpiClient<'c>, sql: &str, limit: i64) {
         let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
-        let left = limit - self.messages.len() as i64;
-        let mut read = || -> spi::Result<()> {
-            for row in plan_cache::update(client, sql, &[left.into()])?.iter() {
-                let payload = row.bytes(5)?.unwrap_or_default().to_vec();
-                self.bytes += payload.len();
-                self.last_xact = row.get(1)?.unwrap_or_default();
-                self.messages.push(Message {
-                    seq: row.get(2)?.unwrap_or_default(),
-                    stream: row.text(3)?.unwrap_or_default().to_owned(),
-                    topic: row.text(4)?.unwrap_or_default().to_owned(),
-                    payload,
-                    headers: row.get(6)?,
-                    received_at: row.get(7)?.unwrap_or_else(now),
-                    sent_at: row.get(8)?,
-                    message_id: row.get(9)?,
-                });
+        let left = limit - self.count;
+        if left > 0 {
+            let rows = plan_cache::update(client, sql, &[left.into()])
+                .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error));
+            let mut count = 0;
+            for values in rows.iter().map(Row::values::<MESSAGE_COLUMNS>) {
+                count += 1;
+                self.bytes += values.bytes_len(5);
+                self.last = (values.word(1).unwrap_or_default(), values.word(2).unwrap_or_default());
                 if self.bytes >= batch_bytes {
                     break;
                 }
             }
-            Ok(())
-        };
-        if left > 0 {
-            read().unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error));
+            self.count += count as i64;
+            self.reads.push(Taken { rows, count });
         }
-        HAS_APPLIED.set(HAS_APPLIED.get() || !self.messages.is_empty());
-        self.is_full = self.messages.len() as i64 >= limit || self.bytes >= batch_bytes;
+        HAS_APPLIED.set(HAS_APPLIED.get() || self.count > 0);
+        self.is_full = self.count >= limit || self.bytes >= batch_bytes;
     }
 
     /// Moves the progress past the last message.
     fn move_past(&self, client: &mut SpiClient<'_>, sql: &str) {
-        if let Some(last) = self.messages.last() {
-            run(client, sql, &[self.last_xact.as_str().into(), last.seq.into()]);
+        let (transaction, seq) = self.last;
+        if self.count > 0 {
+            run(client, sql, &[transaction.cast_unsigned().to_string().into(), seq.into()]);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::{Spi, SpiError, SpiErrorCodes, SpiResult};
 
@@ -19,6 +20,13 @@ pub(crate) struct Rows<'c> {
 pub(crate) struct Row<'r> {
     tuple: pg_sys::HeapTuple,
     columns: pg_sys::TupleDesc,
+    rows: PhantomData<&'r ()>,
+}
+
+/// The values of one row, by column counted from 1. Readers trust that the column has the type they are for.
+pub(crate) struct Values<'r, const N: usize> {
+    datums: [pg_sys::Datum; N],
+    nulls: [bool; N],
     rows: PhantomData<&'r ()>,
 }
 
@@ -96,25 +104,19 @@ impl<'r> Row<'r> {
         Ok(value?)
     }
 
-    /// The bytes of a `bytea` column, borrowed from the row where they lie in it as they are.
+    /// The values of all columns, found in one pass over the row.
     ///
-    /// # Errors
-    /// If there is no such column.
-    pub(crate) fn bytes(self, column: usize) -> SpiResult<Option<&'r [u8]>> {
-        let (datum, is_null) = self.datum(column)?;
-        // SAFETY: a `bytea` of the tuple, which lives as long as the rows; if it has to be fetched from elsewhere, the copy
-        // lives in the memory of the SPI connection.
-        Ok(unsafe { <&[u8]>::from_datum(datum, is_null) })
-    }
-
-    /// The text of a column, borrowed in the same way.
-    ///
-    /// # Errors
-    /// If there is no such column.
-    pub(crate) fn text(self, column: usize) -> SpiResult<Option<&'r str>> {
-        let (datum, is_null) = self.datum(column)?;
-        // SAFETY: as in `bytes`; what is no text in UTF-8 panics, which becomes an ERROR.
-        Ok(unsafe { <&str>::from_datum(datum, is_null) })
+    /// # Panics
+    /// If the row has another number of columns.
+    pub(crate) fn values<const N: usize>(self) -> Values<'r, N> {
+        let mut values = Values { datums: [pg_sys::Datum::from(0); N], nulls: [true; N], rows: PhantomData };
+        // SAFETY: tuple and description are those of the table; there is room for each column.
+        unsafe {
+            assert_eq!((*self.columns).natts as usize, N, "columns of a statement");
+            let (datums, nulls) = (values.datums.as_mut_ptr(), values.nulls.as_mut_ptr());
+            pg_sys::heap_deform_tuple(self.tuple, self.columns, datums, nulls);
+        }
+        values
     }
 
     fn datum(self, column: usize) -> SpiResult<(pg_sys::Datum, bool)> {
@@ -128,5 +130,42 @@ impl<'r> Row<'r> {
             return Err(SpiError::SpiError(SpiErrorCodes::NoAttribute));
         }
         Ok((datum, is_null))
+    }
+}
+
+impl<'r, const N: usize> Values<'r, N> {
+    /// The value of a `bigint`, `timestamptz` or `xid8` column.
+    pub(crate) fn word(&self, column: usize) -> Option<i64> {
+        self.datum(column).map(|datum| datum.value() as i64)
+    }
+
+    /// The bytes of a `bytea` column, borrowed from the row where they lie in it as they are.
+    pub(crate) fn bytes(&self, column: usize) -> Option<&'r [u8]> {
+        // SAFETY: a `bytea` of the tuple, which lives as long as the rows; if it has to be fetched from elsewhere, the copy
+        // lives in the memory of the SPI connection.
+        self.datum(column).and_then(|datum| unsafe { <&[u8]>::from_datum(datum, false) })
+    }
+
+    /// The number of these bytes, without fetching them.
+    pub(crate) fn bytes_len(&self, column: usize) -> usize {
+        // SAFETY: a `bytea` of the tuple, whose length can be seen wherever its bytes are.
+        let size = self.datum(column).map(|datum| unsafe { pg_sys::toast_raw_datum_size(datum) });
+        size.map_or(0, |size| size.saturating_sub(pg_sys::VARHDRSZ))
+    }
+
+    /// The text of a column, borrowed as [`Values::bytes`].
+    pub(crate) fn text(&self, column: usize) -> Option<&'r str> {
+        // SAFETY: as in `bytes`; what is no text in UTF-8 panics, which becomes an ERROR.
+        self.datum(column).and_then(|datum| unsafe { <&str>::from_datum(datum, false) })
+    }
+
+    /// The document of a `jsonb` column.
+    pub(crate) fn json(&self, column: usize) -> Option<JsonB> {
+        // SAFETY: as in `bytes`.
+        self.datum(column).and_then(|datum| unsafe { JsonB::from_datum(datum, false) })
+    }
+
+    fn datum(&self, column: usize) -> Option<pg_sys::Datum> {
+        (!self.nulls[column - 1]).then_some(self.datums[column - 1])
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Applied {
 }
 
 /// Applies messages in the current transaction. The caller holds the progress lock, and keeps what was rejected.
-pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message]) -> Applied {
+pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Applied {
     fire_constraints_at_once(client);
     let collecting = Collecting::begin(client);
     outbox::route_messages(client, messages);
@@ -77,7 +77,7 @@ struct Decoding<'m> {
     rejected: Vec<Rejected>,
 }
 
-fn decode(messages: &[Message]) -> Decoding<'_> {
+fn decode<'m>(messages: &'m [Message<'_>]) -> Decoding<'m> {
     let mut decoder = Decoder::new(settings::decoding());
     let mut decoding = Decoding { events: Vec::with_capacity(messages.len()), ..Decoding::default() };
     for (place, message) in messages.iter().enumerate() {

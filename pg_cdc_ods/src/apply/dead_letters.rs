@@ -31,19 +31,19 @@ const WRITE: &str = "
                 headers, may_heal, message_id)";
 
 /// Writes the messages of a batch that were rejected.
-pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: &[Rejected]) {
+pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message<'_>], rejected: &[Rejected]) {
     if rejected.is_empty() {
         return;
     }
     let is_retried = settings::DLQ_MAX_ATTEMPTS.get() > 0;
-    let texts = |read: &dyn Fn(&Message, &Reject) -> Option<String>| {
+    let texts = |read: &dyn Fn(&Message<'_>, &Reject) -> Option<String>| {
         let read = |rejected: &Rejected| read(&messages[rejected.message], &rejected.reject);
         parameter("text", rejected.iter().map(read).collect()).datum
     };
-    let payloads = rejected.iter().map(|rejected| Some(messages[rejected.message].payload.clone()));
+    let payloads = rejected.iter().map(|rejected| Some(messages[rejected.message].payload));
     let args = [
-        texts(&|message, _| Some(message.topic.clone())),
-        texts(&|message, _| Some(message.stream.clone())),
+        texts(&|message, _| Some(message.topic.to_owned())),
+        texts(&|message, _| Some(message.stream.to_owned())),
         parameter("bigint", rejected.iter().map(|rejected| Some(messages[rejected.message].seq)).collect())
             .datum,
         parameter("bytea", rejected.iter().map(|rejected| rejected.source_pos.clone()).collect()).datum,
@@ -59,7 +59,7 @@ pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message], rejected: 
         )
         .datum,
         settings::DLQ_RETRY_DELAY_S.get().into(),
-        texts(&|message, _| message.message_id.clone()),
+        texts(&|message, _| message.message_id.map(str::to_owned)),
     ];
     if let Err(error) = plan_cache::update(client, WRITE, &args) {
         spi_failed("cannot write cdc.dlq", &error);
@@ -72,8 +72,8 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The payload as text that `jsonb` takes, where it is.
-pub(crate) fn json(message: &Message) -> Option<String> {
-    let text = std::str::from_utf8(&message.payload).ok()?;
+pub(crate) fn json(message: &Message<'_>) -> Option<String> {
+    let text = std::str::from_utf8(message.payload).ok()?;
     let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
     (is_json && !text.contains("\\u0000")).then(|| text.to_owned())
 }

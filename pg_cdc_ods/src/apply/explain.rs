@@ -51,7 +51,7 @@ impl Explanations {
 }
 
 /// Tells what a message would do.
-pub(crate) fn explain(client: &mut SpiClient<'_>, message: &Message) -> Vec<Explanation> {
+pub(crate) fn explain(client: &mut SpiClient<'_>, message: &Message<'_>) -> Vec<Explanation> {
     let mut explanations = Explanations::default();
     match Decoder::new(settings::decoding()).decode(&message.to_decode()) {
         Ok(Decoded::Change(event)) => explain_event(client, &event, &mut explanations),

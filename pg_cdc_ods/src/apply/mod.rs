@@ -33,7 +33,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::enrich;
-use crate::inbox::{self, Batch, Message};
+use crate::inbox::{self, Message};
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
@@ -89,10 +89,11 @@ pub(crate) fn apply_batch() -> BatchOutcome {
         if rotates {
             inbox::rotate(client);
         }
-        let Batch { messages, more } = inbox::next_batch(client, BATCH_SIZE.get().into());
+        let batch = inbox::next_batch(client, BATCH_SIZE.get().into());
+        let messages = batch.messages();
         apply_or_rotate(client, &messages);
-        let sent_at = |message: &Message| message.sent_at.unwrap_or(message.received_at).into();
-        BatchOutcome { sent_at: messages.iter().map(sent_at).collect(), more }
+        let sent_at = |message: &Message<'_>| message.sent_at.unwrap_or(message.received_at);
+        BatchOutcome { sent_at: messages.iter().map(sent_at).collect(), more: batch.more }
     })
 }
 
@@ -131,10 +132,10 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
             if left == 0 {
                 break;
             }
-            let Batch { messages, more } = inbox::next_batch(client, left);
-            total.add(apply_or_rotate(client, &messages));
+            let batch = inbox::next_batch(client, left);
+            total.add(apply_or_rotate(client, &batch.messages()));
             pgrx::check_for_interrupts!();
-            if !more {
+            if !batch.more {
                 break;
             }
         }
@@ -204,7 +205,7 @@ fn set_paused(paused: bool) {
 }
 
 /// Applies a batch; with nothing to apply there is time to empty partitions. The caller holds the progress lock.
-fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message]) -> Counts {
+fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Counts {
     if messages.is_empty() {
         inbox::rotate(client);
         return Counts::default();

@@ -28,23 +28,23 @@ struct Totals {
     dead_lettered: i64,
     controls: i64,
     last_seq: i64,
-    last_received_at: Option<TimestampWithTimeZone>,
+    last_received_at: Option<pg_sys::TimestampTz>,
 }
 
 /// Adds a batch to the counters of its streams.
-pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], applied: &Applied) {
+pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message<'_>], applied: &Applied) {
     let mut streams: BTreeMap<&str, Totals> = BTreeMap::new();
     for message in messages {
-        let totals = streams.entry(&message.stream).or_default();
+        let totals = streams.entry(message.stream).or_default();
         totals.events += 1;
         totals.last_seq = totals.last_seq.max(message.seq);
         totals.last_received_at = Some(message.received_at);
     }
     for place in &applied.controls {
-        streams.entry(&messages[*place].stream).or_default().controls += 1;
+        streams.entry(messages[*place].stream).or_default().controls += 1;
     }
     for rejected in &applied.rejected {
-        streams.entry(&messages[rejected.message].stream).or_default().dead_lettered += 1;
+        streams.entry(messages[rejected.message].stream).or_default().dead_lettered += 1;
     }
     for (stream, totals) in streams {
         let args = [
@@ -53,7 +53,7 @@ pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message], applied: 
             totals.dead_lettered.into(),
             totals.controls.into(),
             totals.last_seq.into(),
-            totals.last_received_at.into(),
+            totals.last_received_at.and_then(|at| TimestampWithTimeZone::try_from(at).ok()).into(),
         ];
         if let Err(error) = plan_cache::update(client, RECORD, &args) {
             spi_failed("cannot write cdc.stream_progress", &error);

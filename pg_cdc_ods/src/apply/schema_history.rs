@@ -10,7 +10,7 @@ use crate::inbox::Message;
 use crate::sql_error::spi_failed;
 
 /// Writes what is new since the targets were loaded.
-pub(super) fn record(client: &mut SpiClient<'_>, targets: &mut Targets, messages: &[Message]) {
+pub(super) fn record(client: &mut SpiClient<'_>, targets: &mut Targets, messages: &[Message<'_>]) {
     for target in targets.iter_mut() {
         remember_columns(client, target);
         let drifts = target.source_columns.take_drifts();
@@ -41,7 +41,12 @@ const RECORD_DRIFTS: &str = "
            as e(column_name, change, old_type, new_type, topic, stream, seq)
     on conflict do nothing";
 
-fn record_drifts(client: &mut SpiClient<'_>, target: &Target, drifts: &[ColumnDrift], messages: &[Message]) {
+fn record_drifts(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    drifts: &[ColumnDrift],
+    messages: &[Message<'_>],
+) {
     let texts = |read: &dyn Fn(&ColumnDrift) -> Option<String>| {
         parameter("text", drifts.iter().map(read).collect()).datum
     };
@@ -59,8 +64,8 @@ fn record_drifts(client: &mut SpiClient<'_>, target: &Target, drifts: &[ColumnDr
             Drift::New { kind } => kind.map(|kind| kind.as_str().to_owned()),
             Drift::Missing => None,
         }),
-        texts(&|drift| Some(message(drift).topic.clone())),
-        texts(&|drift| Some(message(drift).stream.clone())),
+        texts(&|drift| Some(message(drift).topic.to_owned())),
+        texts(&|drift| Some(message(drift).stream.to_owned())),
         parameter("bigint", drifts.iter().map(|drift| Some(message(drift).seq)).collect()).datum,
     ];
     if let Err(error) = client.update(RECORD_DRIFTS, None, &args) {

@@ -16,11 +16,11 @@ const MESSAGES: &str = "(
       from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as m(topic, payload, headers, stream)) as m";
 
 /// Tells of the messages of a batch that are JSON and meet the condition of a route.
-pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message]) {
+pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) {
     for route in Route::by_topic(client) {
         let Some(pattern) = TopicPattern::parse(&route.table) else { continue };
-        let matching = messages.iter().filter(|message| pattern.matches(&message.topic));
-        let routed: Vec<(&Message, String)> =
+        let matching = messages.iter().filter(|message| pattern.matches(message.topic));
+        let routed: Vec<(&Message<'_>, String)> =
             matching.filter_map(|message| Some((message, json(message)?))).collect();
         if routed.is_empty() {
             continue;
@@ -33,14 +33,14 @@ pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message]) {
     }
 }
 
-fn arguments(routed: &[(&Message, String)]) -> Vec<DatumWithOid<'static>> {
-    let texts = |read: &dyn Fn(&(&Message, String)) -> Option<String>| {
+fn arguments(routed: &[(&Message<'_>, String)]) -> Vec<DatumWithOid<'static>> {
+    let texts = |read: &dyn Fn(&(&Message<'_>, String)) -> Option<String>| {
         parameter("text", routed.iter().map(read).collect()).datum
     };
     vec![
-        texts(&|(message, _)| Some(message.topic.clone())),
+        texts(&|(message, _)| Some(message.topic.to_owned())),
         texts(&|(_, payload)| Some(payload.clone())),
         texts(&|(message, _)| message.headers.as_ref().map(|headers| headers.0.to_string())),
-        texts(&|(message, _)| Some(message.stream.clone())),
+        texts(&|(message, _)| Some(message.stream.to_owned())),
     ]
 }
