@@ -59,6 +59,7 @@ create table cdc.aggregates (
     target_schema text not null,
     target_table text not null,
     contributions text not null,
+    used_columns text[],
     groups text[] not null,
     counter text not null,
     measures text[] not null,
@@ -68,6 +69,8 @@ create table cdc.aggregates (
     owner regrole not null
 );
 comment on table cdc.aggregates is 'The window aggregates; made by cdc.aggregate().';
+comment on column cdc.aggregates.used_columns is
+    'The columns that the contributions are made of: a row in which none of them changes changes no window; null: all.';
 select pg_catalog.pg_extension_config_dump('cdc.aggregates', '');
 select pg_catalog.pg_extension_config_dump(pg_get_serial_sequence('cdc.aggregates', 'aggregate_id'), '');
 

@@ -5,6 +5,9 @@
 //! index lookups, whatever the tables' statistics say: a plan made while a table was empty stays right when it has grown,
 //! and one made for a large table is not bad for a small one. PostgreSQL itself plans a statement anew when a table that
 //! it names changes.
+//!
+//! A statement over the rows that a trigger is told of reads all of them, so it is planned for their number. It is kept
+//! for each table, whose rows they are, and for numbers of that size.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use pgrx::datum::{Datum, DatumWithOid};
 use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiError, SpiResult};
 
+use crate::changed_rows::ChangedRows;
 use crate::settings_scope::with_settings;
 use crate::spi_rows::Rows;
 
@@ -38,9 +42,35 @@ const BY_INDEX: [(&CStr, &CStr); 7] = [
     (c"enable_memoize", c"off"),
 ];
 
+/// Compiling a statement costs more than it saves over the rows of a batch.
+const BY_ESTIMATE: [(&CStr, &CStr); 1] = [(c"jit", c"off")];
+
+/// What the names in a statement stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Scope {
+    /// Tables alone.
+    Tables,
+    /// `old_rows` and `new_rows` are rows of this table, and so many: the power of ten.
+    ChangedRows { relation: pg_sys::Oid, magnitude: u32 },
+    /// They are rows of this table, and at most [`FEW_ROWS`].
+    FewChangedRows { relation: pg_sys::Oid },
+}
+
 thread_local! {
-    /// By the table whose transition tables they read, and by text.
-    static PLANS: RefCell<HashMap<pg_sys::Oid, HashMap<String, Rc<Plan>>>> = RefCell::default();
+    static PLANS: RefCell<HashMap<Scope, HashMap<String, Rc<Plan>>>> = RefCell::default();
+}
+
+fn kept(scope: Scope, sql: &str) -> Option<Rc<Plan>> {
+    PLANS.with_borrow(|plans| plans.get(&scope)?.get(sql).cloned())
+}
+
+fn keep(scope: Scope, sql: &str, plan: &Rc<Plan>) {
+    PLANS.with_borrow_mut(|plans| {
+        if plans.values().map(HashMap::len).sum::<usize>() >= MAX_PLANS {
+            plans.clear();
+        }
+        plans.entry(scope).or_default().insert(sql.to_owned(), Rc::clone(plan));
+    });
 }
 
 /// Runs a statement that may write, prepared once for each text.
@@ -48,41 +78,64 @@ thread_local! {
 /// # Errors
 /// What SPI says of a statement that it does not take.
 pub(crate) fn update<'c>(
-    client: &mut SpiClient<'c>,
+    _client: &mut SpiClient<'c>,
     sql: &str,
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
-    update_over(client, pg_sys::InvalidOid, sql, args)
+    by_index(Scope::Tables, sql, args)
 }
 
-/// The same for a statement that reads the transition tables of a trigger on `table`: each table's have other columns.
-///
-/// They must be [small](FEW_ROWS): they have no index, so that the plan may compare each row with each.
+/// The same for a statement that looks up by index what few changed rows of a table name, those of `old_rows` and
+/// `new_rows` counted. They have no index themselves, so that the plan may compare each of them with each.
 ///
 /// # Errors
 /// As [`update`].
-pub(crate) fn update_over<'c>(
+pub(crate) fn update_over_few<'c>(
     _client: &mut SpiClient<'c>,
-    table: pg_sys::Oid,
+    relation: pg_sys::Oid,
     sql: &str,
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
-    let known = PLANS.with_borrow(|plans| plans.get(&table)?.get(sql).cloned());
-    let plan = match known {
+    by_index(Scope::FewChangedRows { relation }, sql, args)
+}
+
+fn by_index<'c>(scope: Scope, sql: &str, args: &[DatumWithOid<'_>]) -> SpiResult<Rows<'c>> {
+    let plan = match kept(scope, sql) {
         Some(plan) => plan,
         None => {
             let plan = Rc::new(Plan::prepare(sql, args)?);
-            PLANS.with_borrow_mut(|plans| {
-                let plans = plans.entry(table).or_default();
-                if plans.len() == MAX_PLANS {
-                    plans.clear();
-                }
-                plans.insert(sql.to_owned(), Rc::clone(&plan));
-            });
+            keep(scope, sql, &plan);
             plan
         }
     };
-    plan.execute(args)
+    plan.execute(args, &BY_INDEX)
+}
+
+/// Runs a statement over changed rows that have their names, and that may write to the table `written`. It is prepared
+/// once, unless it reads other tables: one that is small today may be large tomorrow.
+///
+/// # Errors
+/// What SPI says of a statement that it does not take.
+pub(crate) fn update_over<'c>(
+    _client: &mut SpiClient<'c>,
+    rows: &ChangedRows<'_>,
+    written: Option<pg_sys::Oid>,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+) -> SpiResult<Rows<'c>> {
+    let relation = rows.relation;
+    let scope = Scope::ChangedRows { relation, magnitude: rows.len().max(1).ilog10() };
+    let plan = match kept(scope, sql) {
+        Some(plan) => plan,
+        None => {
+            let plan = Rc::new(Plan::prepare(sql, args)?);
+            if plan.tables().iter().all(|table| *table == relation || Some(*table) == written) {
+                keep(scope, sql, &plan);
+            }
+            plan
+        }
+    };
+    plan.execute(args, &BY_ESTIMATE)
 }
 
 /// A prepared statement that outlives the SPI connection that it was made in.
@@ -107,8 +160,8 @@ impl Plan {
         Ok(Self(plan))
     }
 
-    fn execute<'c>(&self, args: &[DatumWithOid<'_>]) -> SpiResult<Rows<'c>> {
-        self.plan_by_index();
+    fn execute<'c>(&self, args: &[DatumWithOid<'_>], planned_with: &[(&CStr, &CStr)]) -> SpiResult<Rows<'c>> {
+        self.plan(planned_with);
         let mut values = Vec::with_capacity(args.len());
         let mut nulls = Vec::with_capacity(args.len());
         for arg in args {
@@ -126,11 +179,11 @@ impl Plan {
 
     /// Has the statement planned, if it is not. Only planning has the settings: a trigger that the statement fires is
     /// planned as in any session.
-    fn plan_by_index(&self) {
+    fn plan(&self, settings: &[(&CStr, &CStr)]) {
         if self.is_planned() {
             return;
         }
-        with_settings(&BY_INDEX, || {
+        with_settings(settings, || {
             // SAFETY: a kept plan of one statement; the reference to what it was planned to is given back at once.
             unsafe {
                 let cached = pg_sys::SPI_plan_get_cached_plan(self.0.as_ptr());
@@ -142,15 +195,32 @@ impl Plan {
     }
 
     fn is_planned(&self) -> bool {
-        // SAFETY: the list has the sources of a kept plan, which live as long as that; they are only read.
+        let Some(source) = self.source() else { return true };
+        // SAFETY: what it was planned to lives as long as its source, or is replaced there; it is only read.
+        unsafe { source.is_valid && !source.gplan.is_null() && (*source.gplan).is_valid }
+    }
+
+    /// The tables that the statement names, views among them.
+    fn tables(&self) -> Vec<pg_sys::Oid> {
+        let Some(source) = self.source() else { return Vec::new() };
+        // SAFETY: the list has oids, and lives as long as the source.
+        unsafe {
+            let length = if source.relationOids.is_null() { 0 } else { (*source.relationOids).length };
+            (0..length)
+                .map(|place| (*(*source.relationOids).elements.add(place as usize)).oid_value)
+                .collect()
+        }
+    }
+
+    /// The statement as it was parsed; `None` unless it is one.
+    fn source(&self) -> Option<&pg_sys::CachedPlanSource> {
+        // SAFETY: the list has the sources of a kept plan, which live as long as that.
         unsafe {
             let sources = pg_sys::SPI_plan_get_plan_sources(self.0.as_ptr());
             if sources.is_null() || (*sources).length != 1 {
-                return true;
+                return None;
             }
-            let source = (*(*sources).elements).ptr_value.cast::<pg_sys::CachedPlanSource>();
-            let planned = (*source).gplan;
-            (*source).is_valid && !planned.is_null() && (*planned).is_valid
+            Some(&*(*(*sources).elements).ptr_value.cast::<pg_sys::CachedPlanSource>())
         }
     }
 }

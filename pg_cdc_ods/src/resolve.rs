@@ -35,7 +35,18 @@ pub(crate) struct Column {
 pub(crate) struct Query {
     pub(crate) text: String,
     pub(crate) columns: Vec<Column>,
+    /// The columns of `changed` that it reads; `None` if it may read all.
+    pub(crate) used_columns: Option<Vec<String>>,
 }
+
+/// The columns of `changed` that a view reads.
+const USED_COLUMNS: &str = "
+    select array_agg(distinct a.attname::text)
+      from pg_catalog.pg_rewrite r
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+       and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = 'pg_temp.changed'::regclass
+      join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid and a.attnum > 0
+     where r.ev_class = 'pg_temp.pg_cdc_ods_query'::regclass";
 
 const SET_PATH: &str = "select set_config('search_path', $1, true)";
 /// What the extension's functions run with.
@@ -121,12 +132,20 @@ impl SearchPath<'_> {
             let (text, oid) =
                 client.update(definition, Some(1), &[])?.first().get_two::<String, pg_sys::Oid>()?;
             let view = read_relation(client, oid.unwrap_or(pg_sys::InvalidOid), "{v}")?;
+            let text = text.unwrap_or_default().trim().trim_end_matches(';').to_owned();
+            let mut used_columns = None;
+            if changed.is_some() {
+                // A row as a whole is no column, and written like this; anything else is spelled out.
+                if !text.contains(".*") {
+                    used_columns = client.update(USED_COLUMNS, Some(1), &[])?.first().get_one()?;
+                }
+            }
             client.update("drop view pg_temp.pg_cdc_ods_query", None, &[])?;
             if changed.is_some() {
                 client.update("drop view pg_temp.changed", None, &[])?;
             }
-            let text = text.unwrap_or_default().trim().trim_end_matches(';').to_owned();
-            Ok(Query { text, columns: view.map(|view| view.columns).unwrap_or_default() })
+            let columns = view.map(|view| view.columns).unwrap_or_default();
+            Ok(Query { text, columns, used_columns })
         };
         checked(argument, sql, || resolve(client))
     }

@@ -32,99 +32,82 @@ pub struct Aggregate {
     pub window_size: String,
     /// The type of `event_time`, e.g. `timestamp without time zone`.
     pub time_type: String,
-    /// Windows that end up to then are closed; in the type of `event_time`, as text. None before the first event.
-    pub watermark: Option<String>,
+    /// A window is closed when it has ended this long before the newest event, an interval as text.
+    pub watermark_delay: String,
 }
 
 /// Where windows begin to be counted: a Monday, so that windows of whole days and weeks begin as people expect.
 const ORIGIN: &str = "2001-01-01";
 
 impl Aggregate {
-    /// Adds the contributions of a change to the windows. `$1`: the watermark as text, or null. Returns the beginnings
-    /// of windows in which a group is left without contributions, and how many contributions came late.
+    /// Adds the contributions of a change to the windows. `$1`: the time of the newest event, or null. Returns the
+    /// beginnings of windows in which a group is left without contributions, and how many contributions came late.
     #[must_use]
     pub fn add_change(&self, event: RowEvent) -> String {
-        let version = |weight: i32, rows: &str| {
-            let columns = self.contribution_columns("c.");
-            format!(
-                "select {weight} as weight, {columns} from (with changed as (select * from {rows}) select * from ({}) c) c",
-                self.contributions
-            )
-        };
         match event {
-            RowEvent::Insert => self.add(&version(1, "new_rows")),
-            RowEvent::Delete => self.add(&version(-1, "old_rows")),
-            RowEvent::Update => {
-                self.add(&format!("{} union all {}", version(1, "new_rows"), version(-1, "old_rows")))
-            }
+            RowEvent::Insert => self.add(&self.version(Sign::Plus, "new_rows")),
+            RowEvent::Delete => self.add(&self.version(Sign::Minus, "old_rows")),
+            RowEvent::Update => self.add(&format!(
+                "{} union all {}",
+                self.version(Sign::Plus, "new_rows"),
+                self.version(Sign::Minus, "old_rows")
+            )),
         }
     }
 
     /// Adds all rows of the source; `$1` and result as in [`Self::add_change`].
     #[must_use]
     pub fn add_all(&self) -> String {
-        self.add(&format!(
-            "select 1 as weight, {} from ({}) c",
-            self.contribution_columns("c."),
-            self.whole()
-        ))
+        self.add(&self.version(Sign::Plus, &self.source))
     }
 
-    /// What all rows of the source contribute.
-    fn whole(&self) -> String {
-        format!("with changed as (select * from {}) select * from ({}) c", self.source, self.contributions)
+    /// What the rows of a relation contribute, the measures with this sign.
+    fn version(&self, sign: Sign, rows: &str) -> String {
+        let (weight, minus) = match sign {
+            Sign::Plus => (1, ""),
+            Sign::Minus => (-1, "-"),
+        };
+        let groups = each(&self.groups, |name| format!(", c.{name}"));
+        let measures = each(&self.measures, |name| format!(", {minus}c.{name} as {name}"));
+        format!(
+            "select {weight} as weight, {} as window_start{groups}{measures} from ({}) c where c.event_time is not null",
+            self.window("c.event_time"),
+            self.contributed_by(rows)
+        )
     }
 
-    fn contribution_columns(&self, prefix: &str) -> String {
-        let names: Vec<_> = [&self.groups[..], &self.measures[..]].concat();
-        let separator = if names.is_empty() { "" } else { ", " };
-        format!("{prefix}event_time{separator}{}", name_list(prefix, &names))
+    fn contributed_by(&self, rows: &str) -> String {
+        format!("with changed as (select * from {rows}) select * from ({}) c", self.contributions)
     }
 
+    /// All groups are summed up at once, and what comes to nothing is left out: a window is written only if it changes.
     fn add(&self, change: &str) -> String {
-        let sums = |expression: &dyn Fn(&str) -> String| -> String {
-            self.measures.iter().map(|name| format!(", {}", expression(&quote_name(name)))).collect()
-        };
-        let groups = |prefix: &str| -> String {
-            self.groups.iter().map(|name| format!(", {prefix}{}", quote_name(name))).collect()
-        };
-        let (size, watermark) = (self.size(), format!("$1::text::{}", self.time_type));
-        let is_closed = format!("coalesce(d.window_start + {size} <= {watermark}, false)");
-        let counter = quote_name(&self.counter);
-        let nonzero: String = self
-            .measures
-            .iter()
-            .map(|name| quote_name(name))
-            .map(|name| format!(" or sum(v.weight * coalesce(v.{name}, 0)) <> 0"))
-            .collect();
+        let (size, counter) = (self.size(), quote_name(&self.counter));
+        let is_closed = format!("coalesce(d.window_start + {size} <= {}, false)", self.watermark());
         format!(
             "with version as ({change}), \
-             difference as ( \
-                select {window} as window_start{v_groups}{v_measures}, sum(v.weight) as weight \
-                  from version v where v.event_time is not null group by 1{v_groups}{v_measures} having sum(v.weight) <> 0), \
              delta as ( \
-                select v.window_start{v_groups}{measure_sums}, sum(v.weight) as contributions, \
-                       sum(v.weight) filter (where v.weight > 0) as arrived \
-                  from difference v group by v.window_start{v_groups} having sum(v.weight) <> 0{nonzero}), \
+                select v.window_start{v_groups}{sums}, sum(v.weight) as contributions, \
+                       count(*) filter (where v.weight > 0) as arrived \
+                  from version v group by v.window_start{v_groups} having sum(v.weight) <> 0{nonzero}), \
              written as ( \
-                insert into {target} as t (window_start, window_end{plain_groups}, {counter}{plain_measures}, closed) \
+                insert into {target} as t (window_start, window_end{groups}, {counter}{measures}, closed) \
                 select d.window_start, d.window_start + {size}{d_groups}, d.contributions{d_measures}, {is_closed} \
                   from delta d order by d.window_start{d_groups} \
-                on conflict (window_start{plain_groups}) do update \
+                on conflict (window_start{groups}) do update \
                    set {counter} = t.{counter} + excluded.{counter}{additions} \
                 returning t.window_start, t.{counter} as contributions) \
              select (select array_agg(distinct w.window_start::text) from written w where w.contributions = 0), \
                     (select coalesce(sum(d.arrived), 0)::bigint from delta d where {is_closed})",
-            window = self.window("v.event_time"),
-            v_groups = groups("v."),
-            v_measures = sums(&|name| format!("v.{name}")),
-            measure_sums = sums(&|name| format!("sum(v.weight * coalesce(v.{name}, 0)) as {name}")),
             target = self.target,
-            plain_groups = groups(""),
-            plain_measures = sums(&str::to_owned),
-            d_groups = groups("d."),
-            d_measures = sums(&|name| format!("d.{name}")),
-            additions = sums(&|name| format!("{name} = t.{name} + excluded.{name}")),
+            groups = each(&self.groups, |name| format!(", {name}")),
+            v_groups = each(&self.groups, |name| format!(", v.{name}")),
+            d_groups = each(&self.groups, |name| format!(", d.{name}")),
+            measures = each(&self.measures, |name| format!(", {name}")),
+            d_measures = each(&self.measures, |name| format!(", d.{name}")),
+            sums = each(&self.measures, |name| format!(", coalesce(sum(v.{name}), 0) as {name}")),
+            nonzero = each(&self.measures, |name| format!(" or sum(v.{name}) <> 0")),
+            additions = each(&self.measures, |name| format!(", {name} = t.{name} + excluded.{name}")),
         )
     }
 
@@ -145,10 +128,10 @@ impl Aggregate {
         format!("delete from {}", self.target)
     }
 
-    /// Closes the windows that end up to `$1`.
+    /// Closes the windows that are over when the newest event is of the time `$1`.
     #[must_use]
     pub fn close(&self) -> String {
-        let ends = format!("t.window_end <= $1::text::{}", self.time_type);
+        let ends = format!("t.window_end <= {}", self.watermark());
         format!("update {} t set closed = true where not t.closed and {ends}", self.target)
     }
 
@@ -172,7 +155,7 @@ impl Aggregate {
                   from ({whole}) w where event_time is not null group by 1{comma}{groups}), \
              expected as ( \
                 select {columns} from (select r.* from (select g.*, g.window_start + {size} as window_end, \
-                    coalesce(g.window_start + {size} <= $1::text::{time_type}, false) as closed from groups g) g \
+                    coalesce(g.window_start + {size} <= {watermark}, false) as closed from groups g) g \
                     cross join lateral jsonb_populate_record(null::{target}, to_jsonb(g)) r) r), \
              stored as (select {columns} from {target}) \
              select to_jsonb(d), null::jsonb from (select * from expected except select * from stored) d \
@@ -181,11 +164,20 @@ impl Aggregate {
              limit $2",
             window = self.window("event_time"),
             counter = quote_name(&self.counter),
-            whole = self.whole(),
+            whole = self.contributed_by(&self.source),
             size = self.size(),
-            time_type = self.time_type,
+            watermark = self.watermark(),
             target = self.target,
         )
+    }
+
+    /// Up to when windows have ended that are closed, in the type of `event_time`; null before the first event.
+    fn watermark(&self) -> String {
+        let newest = format!("($1::timestamptz - {}::interval)", quote_text(&self.watermark_delay));
+        match self.time_type.as_str() {
+            "timestamp without time zone" => format!("({newest} at time zone 'UTC')"),
+            _ => newest,
+        }
     }
 
     fn size(&self) -> String {
@@ -195,4 +187,16 @@ impl Aggregate {
     fn window(&self, time: &str) -> String {
         format!("date_bin({}, {time}, {}::{})", self.size(), quote_text(ORIGIN), self.time_type)
     }
+}
+
+/// Whether rows are added or taken away.
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus,
+}
+
+/// Something for each of these names, quoted.
+fn each(names: &[String], write: impl Fn(&str) -> String) -> String {
+    names.iter().map(|name| write(&quote_name(name))).collect()
 }

@@ -16,15 +16,16 @@ pub(super) const TRIGGERS: ChangeTriggers =
 
 const SAVE: &str = "
     insert into cdc.aggregates (name, source_schema, source_table, target_schema, target_table, contributions, groups,
-                                counter, measures, window_size, watermark_delay, time_type, owner)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                                counter, measures, window_size, watermark_delay, time_type, used_columns, owner)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
             (select oid from pg_catalog.pg_roles where rolname = current_user))
     on conflict (name) do update
        set source_schema = excluded.source_schema, source_table = excluded.source_table,
            target_schema = excluded.target_schema, target_table = excluded.target_table,
            contributions = excluded.contributions, groups = excluded.groups, counter = excluded.counter,
            measures = excluded.measures, window_size = excluded.window_size,
-           watermark_delay = excluded.watermark_delay, time_type = excluded.time_type, owner = excluded.owner
+           watermark_delay = excluded.watermark_delay, time_type = excluded.time_type,
+           used_columns = excluded.used_columns, owner = excluded.owner
     returning aggregate_id";
 
 /// What a user declares.
@@ -53,8 +54,8 @@ impl Declaration<'_> {
         let measures = self.measures(&target, &contributions);
         self.check_target(&target);
         TRIGGERS.create(client, &source);
-        let id = self.save(client, &source, &target, contributions.text, measures, time_type);
-        match Catalog::load(client).aggregates.iter().find(|found| found.aggregate.aggregate_id == id) {
+        let id = self.save(client, &source, &target, contributions, measures, time_type);
+        match Catalog::current(client).aggregates.iter().find(|found| found.aggregate.aggregate_id == id) {
             Some(found) => fill(client, &found.aggregate),
             None => invalid("name", self.name, "It was not stored."),
         }
@@ -93,7 +94,7 @@ impl Declaration<'_> {
         client: &mut SpiClient<'_>,
         source: &Table,
         target: &Table,
-        contributions: String,
+        contributions: Query,
         measures: Vec<String>,
         time_type: String,
     ) -> i32 {
@@ -103,13 +104,14 @@ impl Declaration<'_> {
             source.name.as_str().into(),
             target.schema.as_str().into(),
             target.name.as_str().into(),
-            contributions.into(),
+            contributions.text.into(),
             self.groups.clone().into(),
             self.counter.into(),
             measures.into(),
             self.window_size.into(),
             self.watermark_delay.into(),
             time_type.into(),
+            contributions.used_columns.into(),
         ];
         let saved = client.update(SAVE, None, &args).and_then(|row| row.first().get_one::<i32>());
         saved.unwrap_or_else(|error| spi_failed("cannot write cdc.aggregates", &error)).unwrap_or_default()
@@ -132,5 +134,5 @@ fn time_type(contributions: &Query) -> String {
 /// Makes the windows from scratch; the lock of the triggers keeps writers of the source away until commit.
 fn fill(client: &mut SpiClient<'_>, aggregate: &Aggregate) {
     deltas::run(client, &aggregate.remove_all());
-    deltas::add(client, aggregate, &aggregate.add_all());
+    deltas::add_all(client, aggregate);
 }

@@ -4,7 +4,8 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::apply::as_user;
-use crate::enrich::Catalog;
+use crate::enrich::{Catalog, newest_event};
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// An event whose time lies ahead of this server's clock moves the clock of events only up to now.
@@ -16,7 +17,7 @@ const ADVANCE: &str = "
 /// Moves the clock to the time of the newest event of a batch, and closes the windows that are over by it.
 pub(crate) fn advance_clock(client: &mut SpiClient<'_>, newest: Option<TimestampWithTimeZone>) {
     let Some(newest) = newest else { return };
-    match client.update(ADVANCE, None, &[newest.into()]).map(|rows| rows.len()) {
+    match plan_cache::update(client, ADVANCE, &[newest.into()]).map(|rows| rows.len()) {
         Ok(0) => (),
         Ok(_) => close_windows(client),
         Err(error) => spi_failed("cannot write cdc.event_clock", &error),
@@ -24,10 +25,12 @@ pub(crate) fn advance_clock(client: &mut SpiClient<'_>, newest: Option<Timestamp
 }
 
 fn close_windows(client: &mut SpiClient<'_>) {
-    for configured in Catalog::load(client).aggregates {
-        let aggregate = &configured.aggregate;
-        let args = [aggregate.watermark.as_deref().into()];
-        let closed = as_user(configured.owner(), || client.update(&aggregate.close(), None, &args).map(drop));
+    let newest = newest_event(client);
+    for configured in &Catalog::current(client).aggregates {
+        let statement = configured.aggregate.close();
+        let closed = as_user(configured.owner(), || {
+            plan_cache::update(client, &statement, &[newest.into()]).map(drop)
+        });
         if let Err(error) = closed {
             spi_failed("cannot close the windows of an aggregate", &error);
         }

@@ -17,7 +17,7 @@ use crate::sql_error::spi_failed;
 extension_sql_file!(
     "../../sql/configuration.sql",
     name = "configuration",
-    requires = ["bootstrap", configuration_changed]
+    requires = ["bootstrap", "enrich", "outbox", configuration_changed]
 );
 
 thread_local! {

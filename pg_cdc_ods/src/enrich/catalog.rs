@@ -1,11 +1,21 @@
 //! What is configured, as the trigger functions and the refresh need it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use cdc_core::{Aggregate, Enrichment};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
 use serde::Deserialize;
 
+use crate::configuration_watch::Kept;
+use crate::plan_cache;
 use crate::sql_error::{raise, spi_failed};
+
+thread_local! {
+    static CATALOG: RefCell<Kept<Catalog>> = RefCell::default();
+}
 
 /// All enriched tables and window aggregates.
 #[derive(Debug, Deserialize)]
@@ -32,6 +42,9 @@ pub(crate) struct ConfiguredAggregate {
     pub(crate) aggregate: Aggregate,
     owner: u32,
     source_relation: u32,
+    target_relation: u32,
+    /// The numbers of the source's columns that the contributions are made of; `None` if that is not known.
+    used_columns: Option<Vec<i16>>,
 }
 
 const LOAD: &str = "
@@ -54,16 +67,45 @@ const LOAD: &str = "
                        'owner', a.owner::oid::bigint,
                        'source_relation', coalesce(to_regclass(format('%I.%I', a.source_schema,
                                                                       a.source_table))::oid::bigint, 0),
-                       'watermark', case a.time_type
-                           when 'timestamp without time zone'
-                           then ((c.newest - a.watermark_delay) at time zone 'UTC')::text
-                           else (c.newest - a.watermark_delay)::text end)
+                       'target_relation', coalesce(to_regclass(format('%I.%I', a.target_schema,
+                                                                      a.target_table))::oid::bigint, 0),
+                       'used_columns', (
+                           select jsonb_agg(coalesce(c.attnum, 0))
+                             from unnest(a.used_columns) as u(name)
+                             left join pg_catalog.pg_attribute c
+                               on c.attname = u.name and not c.attisdropped
+                              and c.attrelid = to_regclass(format('%I.%I', a.source_schema, a.source_table))))
                    order by a.aggregate_id)
-              from cdc.aggregates a cross join cdc.event_clock c), '[]'))";
+              from cdc.aggregates a), '[]'))";
+
+/// The time of the newest event: what closes windows.
+pub(crate) fn newest_event(client: &mut SpiClient<'_>) -> Option<TimestampWithTimeZone> {
+    plan_cache::update(client, "select newest from cdc.event_clock", &[])
+        .and_then(|rows| rows.one())
+        .unwrap_or_else(|error| spi_failed("cannot read cdc.event_clock", &error))
+}
 
 impl Catalog {
-    /// Reads the configuration as it is now.
-    pub(crate) fn load(client: &mut SpiClient<'_>) -> Self {
+    /// The configuration as it is now, read only if it has changed.
+    pub(crate) fn current(client: &mut SpiClient<'_>) -> Rc<Self> {
+        Kept::get(&CATALOG, || {
+            let catalog = Self::load(client);
+            let watched = catalog.watched_relations();
+            (catalog, watched)
+        })
+    }
+
+    /// The tables whose changes may change this; `None` if one is missing: it would tell nobody when it comes.
+    fn watched_relations(&self) -> Option<Vec<pg_sys::Oid>> {
+        let enriched = self.enrichments.iter().flat_map(|configured| configured.relations.iter().copied());
+        let aggregated = self
+            .aggregates
+            .iter()
+            .flat_map(|configured| [configured.source_relation, configured.target_relation]);
+        enriched.chain(aggregated).map(|oid| (oid != 0).then(|| pg_sys::Oid::from(oid))).collect()
+    }
+
+    fn load(client: &mut SpiClient<'_>) -> Self {
         let json = client.update(LOAD, Some(1), &[]).and_then(|row| row.first().get_one::<JsonB>());
         let json = json.unwrap_or_else(|error| spi_failed("cannot read cdc.enrichments", &error));
         let json = json.map_or(serde_json::Value::Null, |json| json.0);
@@ -98,6 +140,16 @@ impl ConfiguredAggregate {
     /// The role that the contributions' query runs as.
     pub(crate) fn owner(&self) -> pg_sys::Oid {
         pg_sys::Oid::from(self.owner)
+    }
+
+    /// The table of windows.
+    pub(crate) fn target(&self) -> pg_sys::Oid {
+        pg_sys::Oid::from(self.target_relation)
+    }
+
+    /// The numbers of the source's columns that the contributions are made of; `None` if they may be made of all.
+    pub(crate) fn used_columns(&self) -> Option<&[i16]> {
+        self.used_columns.as_deref().filter(|columns| columns.iter().all(|column| *column > 0))
     }
 
     /// Whether a table is the one that is aggregated.

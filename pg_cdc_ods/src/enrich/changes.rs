@@ -1,7 +1,6 @@
 //! The trigger of the tables that enriched tables read: which keys does a change make dirty?
 
 use std::convert::Infallible;
-use std::rc::Rc;
 
 use cdc_core::{Dependency, Enrichment, RowEvent};
 use pgrx::prelude::*;
@@ -83,7 +82,7 @@ struct TableChange {
 }
 
 fn mark_dirty(client: &mut SpiClient<'_>, table: pg_sys::Oid, event: Option<RowEvent>, rows: i64) {
-    let catalog = collector::catalog().unwrap_or_else(|| Rc::new(Catalog::load(client)));
+    let catalog = collector::catalog().unwrap_or_else(|| Catalog::current(client));
     for configured in &catalog.enrichments {
         let Some(place) = configured.dependency_on(table) else { continue };
         match event {
@@ -144,7 +143,7 @@ fn dirty_keys(
     let read = |client: &mut SpiClient<'_>| -> spi::Result<_> {
         let limit = [(limit + 1).into()];
         let (keys, has_moved) = if change.rows <= plan_cache::FEW_ROWS {
-            plan_cache::update_over(client, change.table, &statement, &limit)?.two()?
+            plan_cache::update_over_few(client, change.table, &statement, &limit)?.two()?
         } else {
             client.update(&statement, Some(1), &limit)?.first().get_two()?
         };

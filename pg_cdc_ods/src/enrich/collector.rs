@@ -40,7 +40,7 @@ pub(crate) struct Collecting {
 impl Collecting {
     /// Begins to collect. The caller holds the progress lock, so that nobody else makes rows anew meanwhile.
     pub(crate) fn begin(client: &mut SpiClient<'_>) -> Self {
-        let catalog = Rc::new(Catalog::load(client));
+        let catalog = Catalog::current(client);
         let collector = Collector { catalog: Rc::clone(&catalog), dirty: BTreeMap::new() };
         COLLECTOR.with_borrow_mut(|current| *current = Some(collector));
         Self { catalog }

@@ -26,7 +26,7 @@ fn pending_rows() -> TableIterator<
     ),
 > {
     let read = Spi::connect_mut(|client| {
-        let catalog = Catalog::load(client);
+        let catalog = Catalog::current(client);
         let mut all = Vec::new();
         for configured in &catalog.enrichments {
             all.extend(missing(client, configured)?);

@@ -4,7 +4,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, newest_event};
 use super::unknown;
 use crate::sql_error::spi_failed;
 
@@ -21,7 +21,7 @@ fn verify(
     (name!(key, Option<String>), name!(expected, Option<JsonB>), name!(actual, Option<JsonB>)),
 > {
     let rows = Spi::connect_mut(|client| {
-        let catalog = Catalog::load(client);
+        let catalog = Catalog::current(client);
         if let Some(found) = catalog.enrichments.iter().find(|found| found.enrichment.name == name) {
             return enrichment_differences(client, &found.enrichment, max_rows);
         }
@@ -51,7 +51,7 @@ fn aggregate_differences(
     max_rows: i64,
 ) -> Vec<Difference> {
     let mut read = || -> spi::Result<_> {
-        let args = [aggregate.watermark.as_deref().into(), max_rows.into()];
+        let args = [newest_event(client).into(), max_rows.into()];
         let rows = client.update(&aggregate.differences(), None, &args)?;
         rows.into_iter().map(|row| Ok((None, row.get(1)?, row.get(2)?))).collect()
     };

@@ -1,6 +1,7 @@
 //! What the extension does inside a real server. Each file holds tests of one subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod aggregates;
 mod dead_letters;
 mod decoding;
 mod drift;
