@@ -51,6 +51,15 @@ impl Pairs {
         Some(Self { old, new, columns, width })
     }
 
+    /// Whether there is a pair that differs.
+    pub(super) fn is_any_different(&mut self) -> bool {
+        let mut differs = false;
+        while !differs && self.next() {
+            differs = self.differs();
+        }
+        differs
+    }
+
     /// The rows before and after the change that differ; `None` if these are most: then it is not worth it to copy them.
     pub(super) fn into_different(mut self) -> Option<(OwnStore, OwnStore)> {
         let mut differ = Vec::new();

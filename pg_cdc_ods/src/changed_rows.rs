@@ -85,6 +85,11 @@ impl<'t> ChangedRows<'t> {
         self.new.map_or(0, Store::len)
     }
 
+    /// Whether one of these columns, by their numbers, differs in a row. True if that cannot be told.
+    pub(crate) fn differ_in(&self, columns: &[i16]) -> bool {
+        Pairs::of(self, columns).is_none_or(|mut pairs| pairs.is_any_different())
+    }
+
     /// Does `work` with the rows in which one of these columns, by their numbers, has changed; with all if that cannot be
     /// told, or holds for most.
     pub(crate) fn with_different<R>(

@@ -28,7 +28,7 @@ fn enrich_changed<'a>(
 }
 
 /// Tells `work` which table has changed and how, `None` being TRUNCATE; it can query `old_rows` and `new_rows`.
-pub(crate) fn tell_change(
+fn tell_change(
     trigger: &PgTrigger<'_>,
     work: impl FnOnce(&mut SpiClient<'_>, pg_sys::Oid, Option<RowEvent>),
 ) {

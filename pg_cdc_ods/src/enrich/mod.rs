@@ -25,7 +25,6 @@ use crate::resolve::SearchPath;
 use crate::sql_error::{raise, spi_failed};
 use crate::workers;
 pub(crate) use catalog::{Catalog, ConfiguredAggregate, newest_event};
-pub(crate) use changes::tell_change;
 pub(crate) use collector::Collecting;
 use configure::{Declaration, TRIGGERS};
 pub(crate) use queue::retry_failed;

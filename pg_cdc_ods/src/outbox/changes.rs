@@ -9,39 +9,36 @@ use pgrx::spi::SpiClient;
 use super::alerts;
 use super::documents::{self, Batch};
 use super::evaluate::{Source, Wanted, ask};
-use super::rules::{Alert, Route};
-use crate::enrich::tell_change;
+use super::rules::{Alert, Rules};
+use crate::changed_rows::{self, Change, ChangedRows};
 
 /// Statement trigger with transition tables `old_rows` and `new_rows`, made by `cdc.alert()` and `cdc.route()`.
 #[pg_trigger]
 fn rules_changed<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Infallible> {
-    tell_change(trigger, tell);
+    changed_rows::tell(trigger, |client, relation, change| {
+        let rules = Rules::current(client);
+        match change {
+            Change::Rows(rows) => rows.with_names(|| tell(client, &rules, &rows)),
+            Change::Truncate => rules.alerts_on(relation).for_each(|alert| alerts::forget_all(client, alert)),
+        }
+    });
     Ok(None::<PgHeapTuple<'a, AllocatedByRust>>)
 }
 
-fn tell(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEvent>) {
-    for alert in Alert::on_table(client, relation) {
-        match event {
-            Some(RowEvent::Insert) => alerts::look_at_changed(client, &alert, "new_rows"),
-            Some(RowEvent::Update) => {
-                alerts::forget_moved(client, &alert);
-                alerts::look_at_changed(client, &alert, "new_rows");
-            }
-            Some(RowEvent::Delete) => alerts::forget_deleted(client, &alert),
-            None => alerts::forget_all(client, &alert),
-        }
+fn tell(client: &mut SpiClient<'_>, rules: &Rules, rows: &ChangedRows<'_>) {
+    for alert in rules.alerts_on(rows.relation) {
+        look(client, alert, rows);
     }
-    let (rows, operation) = match event {
-        Some(RowEvent::Insert) => ("new_rows", "insert"),
-        Some(RowEvent::Update) => ("new_rows", "update"),
-        Some(RowEvent::Delete) => ("old_rows", "delete"),
-        None => return,
+    let (source, operation) = match rows.event {
+        RowEvent::Insert => (Source::new_rows(rows), "insert"),
+        RowEvent::Update => (Source::new_rows(rows), "update"),
+        RowEvent::Delete => (Source::old_rows(rows), "delete"),
     };
-    let routes = Route::on_table(client, relation);
-    for route in routes.iter().filter(|route| route.operations.iter().any(|name| name == operation)) {
-        ask(client, &route.question, &Source::relation(rows), Wanted::Met, |client, answer| {
+    let routes = rules.routes_of(rows.relation);
+    for route in routes.filter(|route| route.operations.iter().any(|name| name == operation)) {
+        ask(client, &route.question, &source, &Wanted::Met, |client, answer| {
             documents::of_route(
                 client,
                 route,
@@ -49,5 +46,16 @@ fn tell(client: &mut SpiClient<'_>, relation: pg_sys::Oid, event: Option<RowEven
                 Batch { keys: answer.keys, payloads: answer.payloads },
             );
         });
+    }
+}
+
+fn look(client: &mut SpiClient<'_>, alert: &Alert, rows: &ChangedRows<'_>) {
+    match rows.event {
+        RowEvent::Insert => alerts::look_at_changed(client, alert, rows),
+        RowEvent::Update => {
+            alerts::forget_moved(client, alert, rows);
+            alerts::look_at_changed(client, alert, rows);
+        }
+        RowEvent::Delete => alerts::forget_deleted(client, alert, rows),
     }
 }

@@ -10,7 +10,9 @@ use pgrx::prelude::*;
 use pgrx::spi::{self, SpiClient};
 
 use super::rules::Question;
-use crate::apply::{as_restricted_user, raise_again, sqlstate};
+use crate::apply::{as_restricted_user, parameter, raise_again, sqlstate};
+use crate::changed_rows::ChangedRows;
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 use crate::subtransaction::{self, Failure};
 
@@ -20,12 +22,31 @@ const CHUNK_ROWS: i64 = 10_000;
 const MOST_FAILURES: u32 = 20;
 
 /// Which rows an answer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Those that meet the condition.
     Met,
+    /// Those that meet it, and those of these keys.
+    MetOr(Vec<String>),
     /// All.
     All,
+}
+
+impl Wanted {
+    fn condition(&self) -> &'static str {
+        match self {
+            Self::Met => "where q.payload is not null",
+            Self::MetOr(_) => "where q.payload is not null or q.key in (select unnest($3::text[]))",
+            Self::All => "",
+        }
+    }
+
+    fn keys(&self) -> Vec<Option<&str>> {
+        match self {
+            Self::MetOr(keys) => keys.iter().map(|key| Some(key.as_str())).collect(),
+            Self::Met | Self::All => Vec::new(),
+        }
+    }
 }
 
 /// The answer for some rows: their keys, and the payloads of those that meet the condition.
@@ -40,15 +61,32 @@ pub(super) struct Answer {
 /// Where the rows come from that are asked about.
 pub(super) struct Source<'s> {
     /// What `from` names, e.g. `new_rows`.
-    pub(super) relation: &'s str,
-    /// What it names from `$3` on.
-    pub(super) arguments: &'s dyn Fn() -> Vec<DatumWithOid<'static>>,
+    relation: &'s str,
+    /// What it names from `$4` on.
+    arguments: Option<&'s dyn Fn() -> Vec<DatumWithOid<'static>>>,
+    /// The change that they are of, and their number.
+    changed: Option<(&'s ChangedRows<'s>, i64)>,
 }
 
 impl<'s> Source<'s> {
-    /// A relation without arguments.
+    /// A table or view.
     pub(super) fn relation(relation: &'s str) -> Self {
-        Self { relation, arguments: &Vec::new }
+        Self { relation, arguments: None, changed: None }
+    }
+
+    /// A relation made of messages.
+    pub(super) fn messages(relation: &'s str, arguments: &'s dyn Fn() -> Vec<DatumWithOid<'static>>) -> Self {
+        Self { relation, arguments: Some(arguments), changed: None }
+    }
+
+    /// Rows as they are after a change, which have their names.
+    pub(super) fn new_rows(rows: &'s ChangedRows<'s>) -> Self {
+        Self { relation: "new_rows", arguments: None, changed: Some((rows, rows.new_len())) }
+    }
+
+    /// Rows as they were before a change, which have their names.
+    pub(super) fn old_rows(rows: &'s ChangedRows<'s>) -> Self {
+        Self { relation: "old_rows", arguments: None, changed: Some((rows, rows.old_len())) }
     }
 }
 
@@ -58,16 +96,17 @@ pub(super) fn ask(
     client: &mut SpiClient<'_>,
     question: &Question,
     source: &Source<'_>,
-    wanted: Wanted,
+    wanted: &Wanted,
     mut take: impl FnMut(&mut SpiClient<'_>, Answer),
 ) -> bool {
-    if !question.may_read {
+    if !question.may_read() {
         note_failure(client, question, "its owner may not read the table");
         return false;
     }
     let mut failures = 0;
     for chunk in 0.. {
         let rows = chunk * CHUNK_ROWS..(chunk + 1) * CHUNK_ROWS;
+        let end = rows.end;
         let mut asking = Asking { question, source, wanted, failures: 0 };
         let mut found = 0;
         for answer in asking.ask(client, rows) {
@@ -77,7 +116,7 @@ pub(super) fn ask(
             }
         }
         failures += asking.failures;
-        if found < CHUNK_ROWS {
+        if found < CHUNK_ROWS || source.changed.is_some_and(|(_, rows)| rows <= end) {
             break;
         }
     }
@@ -87,7 +126,7 @@ pub(super) fn ask(
 struct Asking<'a> {
     question: &'a Question,
     source: &'a Source<'a>,
-    wanted: Wanted,
+    wanted: &'a Wanted,
     failures: u32,
 }
 
@@ -114,19 +153,18 @@ impl Asking<'_> {
     }
 
     fn try_ask(&self, client: &mut SpiClient<'_>, rows: &Range<i64>) -> Result<Answer, Failure> {
-        let condition = if self.wanted == Wanted::Met { "where q.payload is not null" } else { "" };
-        let sql = format!(
-            "with changed as (select * from {} offset $1 limit $2) \
-             select array_agg(q.key), array_agg(q.payload::text), (select count(*) from changed) from ({}) q {condition}",
-            self.source.relation, self.question.query
-        );
+        let statement = self.statement(rows);
         let read = |client: &mut SpiClient<'_>| -> spi::Result<Answer> {
-            let row = client.update(&sql, Some(1), &self.arguments(rows))?.first();
-            Ok(Answer {
-                keys: row.get(1)?.unwrap_or_default(),
-                payloads: row.get(2)?.unwrap_or_default(),
-                rows: row.get(3)?.unwrap_or_default(),
-            })
+            let arguments = self.arguments(rows);
+            let Some((changed, _)) = self.source.changed else {
+                let row = client.update(&statement, Some(1), &arguments)?.first();
+                let (keys, payloads) = (row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default());
+                return Ok(Answer { keys, payloads, rows: row.get(3)?.unwrap_or_default() });
+            };
+            let answered = plan_cache::update_over(client, changed, None, &statement, &arguments)?;
+            let Some(row) = answered.iter().next() else { return Ok(Answer::default()) };
+            let (keys, payloads) = (row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default());
+            Ok(Answer { keys, payloads, rows: self.known_count(rows).unwrap_or_default() })
         };
         let owner = self.question.owner;
         let attempt = std::panic::AssertUnwindSafe(|| as_restricted_user(owner, || read(client)));
@@ -140,13 +178,46 @@ impl Asking<'_> {
         }
     }
 
+    /// Changed rows, whose number is known, are read once and where they are, unless they are asked about in parts.
+    fn statement(&self, rows: &Range<i64>) -> String {
+        let (relation, query) = (self.source.relation, &self.question.query);
+        let answer = "array_agg(q.key), array_agg(q.payload::text)";
+        let condition = self.wanted.condition();
+        match self.source.changed {
+            Some((_, count)) if *rows == (0..CHUNK_ROWS) && count <= CHUNK_ROWS => {
+                format!(
+                    "with changed as (select * from {relation}) select {answer} from ({query}) q {condition}"
+                )
+            }
+            Some(_) => format!(
+                "with changed as (select * from {relation} offset $1 limit $2) \
+                 select {answer} from ({query}) q {condition}"
+            ),
+            None => format!(
+                "with changed as (select * from {relation} offset $1 limit $2) \
+                 select {answer}, (select count(*) from changed) from ({query}) q {condition}"
+            ),
+        }
+    }
+
     fn arguments(&self, rows: &Range<i64>) -> Vec<DatumWithOid<'static>> {
-        let mut arguments = vec![rows.start.into(), (rows.end - rows.start).into()];
-        arguments.extend((self.source.arguments)());
+        let keys = parameter("text", self.wanted.keys()).datum;
+        let mut arguments = vec![rows.start.into(), (rows.end - rows.start).into(), keys];
+        if let Some(more) = self.source.arguments {
+            arguments.extend(more());
+        }
         arguments
     }
 
+    /// How many rows there are in a range, if that is known.
+    fn known_count(&self, rows: &Range<i64>) -> Option<i64> {
+        self.source.changed.map(|(_, count)| (count.min(rows.end) - rows.start).max(0))
+    }
+
     fn count(&self, client: &mut SpiClient<'_>, rows: &Range<i64>) -> i64 {
+        if let Some(count) = self.known_count(rows) {
+            return count;
+        }
         let sql = format!("select count(*) from (select from {} offset $1 limit $2) r", self.source.relation);
         let counted =
             client.update(&sql, Some(1), &self.arguments(rows)).and_then(|row| row.first().get_one());

@@ -6,18 +6,18 @@ use pgrx::spi::SpiClient;
 
 use super::documents::{self, Batch};
 use super::evaluate::{Source, Wanted, ask};
-use super::rules::Route;
+use super::rules::Rules;
 use crate::apply::{json, parameter};
 use crate::inbox::Message;
 
 /// Messages in place of `cdc.routed_messages`.
 const MESSAGES: &str = "(
     select m.topic, m.payload::jsonb as payload, m.headers::jsonb as headers, m.stream
-      from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as m(topic, payload, headers, stream)) as m";
+      from unnest($4::text[], $5::text[], $6::text[], $7::text[]) as m(topic, payload, headers, stream)) as m";
 
 /// Tells of the messages of a batch that are JSON and meet the condition of a route.
 pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) {
-    for route in Route::by_topic(client) {
+    for route in Rules::current(client).routes_by_topic() {
         let Some(pattern) = TopicPattern::parse(&route.table) else { continue };
         let matching = messages.iter().filter(|message| pattern.matches(message.topic));
         let routed: Vec<(&Message<'_>, String)> =
@@ -26,9 +26,9 @@ pub(crate) fn route_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>
             continue;
         }
         let arguments = || arguments(&routed);
-        let source = Source { relation: MESSAGES, arguments: &arguments };
-        ask(client, &route.question, &source, Wanted::Met, |client, answer| {
-            documents::of_route(client, &route, "", Batch { keys: answer.keys, payloads: answer.payloads });
+        let source = Source::messages(MESSAGES, &arguments);
+        ask(client, &route.question, &source, &Wanted::Met, |client, answer| {
+            documents::of_route(client, route, "", Batch { keys: answer.keys, payloads: answer.payloads });
         });
     }
 }

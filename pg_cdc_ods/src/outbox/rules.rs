@@ -1,10 +1,25 @@
 //! The rules as they are stored.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use pgrx::prelude::*;
 use pgrx::spi::{self, SpiClient};
 
+use crate::configuration_watch::Kept;
 use crate::plan_cache;
+use crate::spi_rows::Row;
 use crate::sql_error::spi_failed;
+
+thread_local! {
+    static RULES: RefCell<Kept<Rules>> = RefCell::default();
+}
+
+/// All rules, in the order of their names.
+pub(super) struct Rules {
+    alerts: Vec<Alert>,
+    routes: Vec<Route>,
+}
 
 /// What a rule asks for: its query over the relation `changed` gives `key` and `payload`, which is null where the
 /// condition is not met.
@@ -15,8 +30,26 @@ pub(super) struct Question {
     pub(super) query: String,
     /// The role whose rights the query has.
     pub(super) owner: pg_sys::Oid,
-    /// Whether that role may read the table. Changed rows are handed to the query, so it is not found out there.
-    pub(super) may_read: bool,
+    /// The table or view that it is about; `None` if that is messages. The invalid oid if it does not exist.
+    relation: Option<pg_sys::Oid>,
+}
+
+impl Question {
+    /// Whether the owner may read the table. Changed rows are handed to the query, so it is not found out there.
+    pub(super) fn may_read(&self) -> bool {
+        let Some(relation) = self.relation else { return true };
+        let mut is_missing = false;
+        // SAFETY: looks up the catalog within a transaction; that there is no such table is told, and no error.
+        let allowed = unsafe {
+            pg_sys::pg_class_aclcheck_ext(
+                relation,
+                self.owner,
+                pg_sys::ACL_SELECT as pg_sys::AclMode,
+                &mut is_missing,
+            )
+        };
+        !is_missing && allowed == pg_sys::AclResult::ACLCHECK_OK
+    }
 }
 
 /// A rule that tells once of each key that comes to meet a condition.
@@ -27,6 +60,10 @@ pub(super) struct Alert {
     pub(super) table: String,
     /// The columns of the key as texts, e.g. `order_id::text`.
     pub(super) key: String,
+    /// The numbers of these columns.
+    pub(super) key_columns: Vec<i16>,
+    /// Whether it has to be looked at, as an alert on a view.
+    polled: bool,
     pub(super) alert_type: String,
     pub(super) priority: String,
     pub(super) endpoint: String,
@@ -92,116 +129,118 @@ impl Format {
 
 const ALERTS: &str = "
     select a.name, a.query, a.owner::oid, format('%I.%I', a.table_schema, a.table_name), a.type, a.priority, a.endpoint,
-           (select string_agg(format('%I::text', k), ', ') from unnest(a.key) as k), {may_read}
-      from cdc.alerts a";
+           (select string_agg(format('%I::text', k), ', ') from unnest(a.key) as k), coalesce(r.relation, 0),
+           (select array_agg(c.attnum) from pg_catalog.pg_attribute c
+             where c.attrelid = r.relation and c.attname = any (a.key) and c.attnum > 0), a.polled
+      from cdc.alerts a
+     cross join lateral (select to_regclass(format('%I.%I', a.table_schema, a.table_name))::oid as relation) r
+     order by a.name";
 
-/// Whether the owner of a rule may read its table.
-const MAY_READ: &str =
-    "has_table_privilege(a.owner, to_regclass(format('%I.%I', a.table_schema, a.table_name)), 'select')";
+impl Rules {
+    /// The rules as they are now, read only if they have changed.
+    pub(super) fn current(client: &mut SpiClient<'_>) -> Rc<Self> {
+        Kept::get(&RULES, || {
+            let rules =
+                Self { alerts: read(client, ALERTS, Alert::read), routes: read(client, ROUTES, Route::read) };
+            let watched = rules.relations();
+            (rules, watched)
+        })
+    }
 
-const OF_RELATION: &str = "
-      join pg_catalog.pg_namespace n on n.nspname = a.table_schema
-      join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = a.table_name
-     where c.oid = $1";
+    /// The tables and views of all rules; `None` if one is missing: it would tell nobody when it comes.
+    fn relations(&self) -> Option<Vec<pg_sys::Oid>> {
+        let questions = (self.alerts.iter().map(|alert| &alert.question))
+            .chain(self.routes.iter().map(|route| &route.question));
+        let relations = questions.filter_map(|question| question.relation);
+        relations.map(|relation| (relation != pg_sys::InvalidOid).then_some(relation)).collect()
+    }
+
+    /// The alerts on a table whose changes are seen.
+    pub(super) fn alerts_on(&self, relation: pg_sys::Oid) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(move |alert| !alert.polled && alert.question.relation == Some(relation))
+    }
+
+    /// The alerts on views, which have to be looked at.
+    pub(super) fn polled_alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| alert.polled)
+    }
+
+    /// The routes of a table.
+    pub(super) fn routes_of(&self, relation: pg_sys::Oid) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(move |route| route.question.relation == Some(relation))
+    }
+
+    /// The routes that look at messages.
+    pub(super) fn routes_by_topic(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(|route| route.origin == Origin::Message)
+    }
+}
+
+fn read<T>(client: &mut SpiClient<'_>, sql: &str, of_row: fn(Row<'_>) -> spi::Result<T>) -> Vec<T> {
+    plan_cache::update(client, sql, &[])
+        .and_then(|rows| rows.iter().map(of_row).collect())
+        .unwrap_or_else(|error| spi_failed("cannot read the rules", &error))
+}
 
 impl Alert {
-    /// Those on a table whose changes are seen.
-    pub(super) fn on_table(client: &mut SpiClient<'_>, relation: pg_sys::Oid) -> Vec<Self> {
-        Self::read(
-            client,
-            &format!("{ALERTS} {OF_RELATION} and not a.polled order by a.name"),
-            Some(relation),
-        )
-    }
-
-    /// Those on views, which have to be looked at.
-    pub(super) fn polled(client: &mut SpiClient<'_>) -> Vec<Self> {
-        Self::read(client, &format!("{ALERTS} where a.polled and $1 is null order by a.name"), None)
-    }
-
-    fn read(client: &mut SpiClient<'_>, sql: &str, relation: Option<pg_sys::Oid>) -> Vec<Self> {
-        let sql = sql.replace("{may_read}", MAY_READ);
-        let read = |client: &mut SpiClient<'_>| -> spi::Result<Vec<Self>> {
-            let mut alerts = Vec::new();
-            for row in plan_cache::update(client, &sql, &[relation.into()])?.iter() {
-                let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
-                alerts.push(Self {
-                    question: Question {
-                        kind: "alert",
-                        rule: text(1)?,
-                        query: text(2)?,
-                        owner: row.get(3)?.unwrap_or(pg_sys::InvalidOid),
-                        may_read: row.get(9)?.unwrap_or(false),
-                    },
-                    table: text(4)?,
-                    alert_type: text(5)?,
-                    priority: text(6)?,
-                    endpoint: text(7)?,
-                    key: text(8)?,
-                });
-            }
-            Ok(alerts)
-        };
-        read(client).unwrap_or_else(|error| spi_failed("cannot read cdc.alerts", &error))
+    fn read(row: Row<'_>) -> spi::Result<Self> {
+        let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
+        Ok(Self {
+            question: Question {
+                kind: "alert",
+                rule: text(1)?,
+                query: text(2)?,
+                owner: row.get(3)?.unwrap_or(pg_sys::InvalidOid),
+                relation: row.get(9)?,
+            },
+            table: text(4)?,
+            alert_type: text(5)?,
+            priority: text(6)?,
+            endpoint: text(7)?,
+            key: text(8)?,
+            key_columns: row.get(10)?.unwrap_or_default(),
+            polled: row.get(11)?.unwrap_or_default(),
+        })
     }
 }
 
 const ROUTES: &str = "
     select a.name, a.query, a.owner::oid, coalesce(a.topic, format('%I.%I', a.table_schema, a.table_name)), a.endpoint,
            a.channel, a.type, a.format, a.operations, coalesce(s.tables, a.topic, a.table_name),
-           coalesce(s.changes, 0) + 1, a.topic is not null or {may_read}, a.topic is not null
+           coalesce(s.changes, 0) + 1, a.topic is not null,
+           case when a.topic is null
+                then coalesce(to_regclass(format('%I.%I', a.table_schema, a.table_name))::oid, 0) end
       from cdc.routes a
       left join lateral (
         select string_agg(distinct t.source_table, ', ') as tables, count(h.id) as changes
           from cdc.attachments t
           left join cdc.schema_history h on h.source = t.source_schema || '.' || t.source_table
-         where t.target_schema = a.table_schema and t.target_table = a.table_name) s on true";
+         where t.target_schema = a.table_schema and t.target_table = a.table_name) s on true
+     order by a.name";
 
 impl Route {
-    /// Those on a table.
-    pub(super) fn on_table(client: &mut SpiClient<'_>, relation: pg_sys::Oid) -> Vec<Self> {
-        Self::read(client, &format!("{ROUTES} {OF_RELATION} order by a.name"), Some(relation))
-    }
-
-    /// Those that look at messages.
-    pub(super) fn by_topic(client: &mut SpiClient<'_>) -> Vec<Self> {
-        Self::read(
-            client,
-            &format!("{ROUTES} where a.topic is not null and $1 is null order by a.name"),
-            None,
-        )
-    }
-
-    fn read(client: &mut SpiClient<'_>, sql: &str, relation: Option<pg_sys::Oid>) -> Vec<Self> {
-        let sql = sql.replace("{may_read}", MAY_READ);
-        let read = |client: &mut SpiClient<'_>| -> spi::Result<Vec<Self>> {
-            let mut routes = Vec::new();
-            for row in plan_cache::update(client, &sql, &[relation.into()])?.iter() {
-                let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
-                let destination = match row.get::<String>(5)? {
-                    Some(endpoint) => Destination::Endpoint(endpoint),
-                    None => Destination::Channel(text(6)?),
-                };
-                routes.push(Self {
-                    question: Question {
-                        kind: "route",
-                        rule: text(1)?,
-                        query: text(2)?,
-                        owner: row.get(3)?.unwrap_or(pg_sys::InvalidOid),
-                        may_read: row.get(12)?.unwrap_or(false),
-                    },
-                    table: text(4)?,
-                    origin: if row.get(13)?.unwrap_or(false) { Origin::Message } else { Origin::Row },
-                    destination,
-                    event_type: text(7)?,
-                    format: Format::parse(&text(8)?).unwrap_or(Format::Row),
-                    operations: row.get(9)?.unwrap_or_default(),
-                    source_table: text(10)?,
-                    schema_version: row.get(11)?.unwrap_or(1),
-                });
-            }
-            Ok(routes)
+    fn read(row: Row<'_>) -> spi::Result<Self> {
+        let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
+        let destination = match row.get::<String>(5)? {
+            Some(endpoint) => Destination::Endpoint(endpoint),
+            None => Destination::Channel(text(6)?),
         };
-        read(client).unwrap_or_else(|error| spi_failed("cannot read cdc.routes", &error))
+        Ok(Self {
+            question: Question {
+                kind: "route",
+                rule: text(1)?,
+                query: text(2)?,
+                owner: row.get(3)?.unwrap_or(pg_sys::InvalidOid),
+                relation: row.get(13)?,
+            },
+            table: text(4)?,
+            origin: if row.get(12)?.unwrap_or(false) { Origin::Message } else { Origin::Row },
+            destination,
+            event_type: text(7)?,
+            format: Format::parse(&text(8)?).unwrap_or(Format::Row),
+            operations: row.get(9)?.unwrap_or_default(),
+            source_table: text(10)?,
+            schema_version: row.get(11)?.unwrap_or(1),
+        })
     }
 }

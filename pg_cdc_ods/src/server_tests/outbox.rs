@@ -48,6 +48,37 @@ mod tests {
     }
 
     #[pg_test]
+    fn the_same_alert_on_tables_with_other_columns_is_none() {
+        large_orders();
+        run("create table returns (note text, amount numeric, order_id bigint primary key)");
+        run("select cdc.alert('large returns', 'returns', 'amount > 100', 'LARGE_RETURN', 'HIGH',
+                              'jsonb_build_object(''order_id'', order_id, ''amount'', amount)', 'shop')");
+        run("insert into orders values (1, 150)");
+        run("insert into returns values ('broken', 120, 1)");
+        run("insert into orders values (2, 160)");
+        let expected =
+            "large public.orders:1 150, large returns public.returns:1 120, large public.orders:2 160";
+        assert_eq!(outbox(), expected);
+    }
+
+    #[pg_test]
+    fn alerts_are_told_of_whatever_number_of_keys_is_firing() {
+        large_orders();
+        run("insert into orders select n, 150 from generate_series(1, 20) n");
+        // Fewer rows than keys that are firing, and more.
+        run("update orders set amount = 50 where order_id <= 2");
+        run("update orders set amount = 150 where order_id <= 2");
+        run("insert into orders select n, 50 from generate_series(21, 60) n");
+        run("update orders set amount = case when order_id > 5 then 150 else 50 end");
+        assert_eq!(one::<i64>("select count(*) from cdc.outbox"), Some(20 + 2 + 40));
+        let firing =
+            "select count(*) filter (where key::bigint > 5) from cdc.alerts_firing having count(*) = 55";
+        assert_eq!(one::<i64>(firing), Some(55));
+        run("delete from orders where order_id <= 50");
+        assert_eq!(one::<i64>("select count(*) from cdc.alerts_firing"), Some(10));
+    }
+
+    #[pg_test]
     fn an_alert_has_the_shape_of_a_notification() {
         large_orders();
         run("insert into orders values (1, 12345678901234567890.10)");
