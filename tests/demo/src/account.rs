@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use harness::broker::BrokerStats;
+use harness::generator::Summary;
+use harness::histogram::Histogram;
+
 use crate::amount::{grouped, millis, per_second};
-use crate::broker::BrokerStats;
 use crate::database::{TableRows, Totals, Worker};
 use crate::derived::{Differences, Enriched, Outbox};
-use crate::generator::Summary;
-use crate::histogram::Histogram;
 
 /// What the pieces counted, asked when the generator had ended and nothing was under way any more.
 #[derive(Debug, Clone, Default)]
@@ -151,10 +152,10 @@ impl fmt::Display for Account {
 
 #[cfg(test)]
 mod tests {
-    use smf_loopback::{QueueStats, Stats};
+    use harness::broker::{QueueStats, Stats};
+    use harness::histogram::Bucket;
 
     use super::*;
-    use crate::histogram::Bucket;
 
     /// A run in which all is well.
     fn account() -> Account {

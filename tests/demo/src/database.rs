@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use harness::cluster::{Cluster, SUPERUSER};
+use harness::histogram::{Bucket, Histogram};
 use nix::unistd::Pid;
 use tokio_postgres::Client;
 
 use crate::derived::{self, Derived, Differences, Enriched};
-use crate::histogram::{Bucket, Histogram};
 
 /// The database of the demonstration.
 pub(crate) const DATABASE: &str = "postgres";

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
+use harness::generator::Summary;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::account::Account;
 use crate::args::Args;
 use crate::database::psql_command;
 use crate::display::Display;
-use crate::generator::Summary;
 use crate::history::History;
 use crate::pieces::Pieces;
 use crate::rate::Rate;
@@ -136,7 +136,7 @@ impl<'a> Demonstration<'a> {
 
     async fn set_acknowledgements(&mut self, wanted: Acknowledgements) -> anyhow::Result<()> {
         if self.acknowledgements != wanted {
-            self.pieces.broker().set_acknowledgements(wanted).await?;
+            self.pieces.broker().hold_acknowledgements(wanted == Acknowledgements::Held).await?;
             self.acknowledgements = wanted;
         }
         Ok(())

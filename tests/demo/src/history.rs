@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::histogram::Histogram;
+use harness::histogram::Histogram;
 
 /// Time over which rates and percentiles are taken: long enough for 800 events at the usual rate, so that a 99th
 /// percentile has something to stand on, and short enough to show what happens now.
@@ -94,8 +94,9 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use harness::histogram::Bucket;
+
     use super::*;
-    use crate::histogram::Bucket;
 
     /// One reading a second, of a stream that publishes 10 a second, each of which took at most 2 ms.
     fn steady(seconds: u64) -> History {

@@ -1,30 +1,38 @@
 //! The pieces of the pipeline: started one after the other, watched, and stopped in order.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use harness::bridge::{self, Destination};
+use harness::broker::Broker;
 use harness::cluster::{Cluster, StopMode};
+use harness::generator::{Generator, Summary};
+use harness::paths;
 use harness::process::ManagedProcess;
-use harness::{paths, wait_until};
 use tempfile::TempDir;
 
 use crate::alert_receiver::AlertReceiver;
-use crate::broker::{Broker, QUEUE};
 use crate::database;
-use crate::generator::{Generator, Summary};
 use crate::rate::Rate;
-
-/// Longest that the bridge may take to bind to its queue.
-const BIND_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Longest that the generator may take to log in.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest that the bridge may take to end; it ends itself after 30 s.
 const BRIDGE_PATIENCE: Duration = Duration::from_secs(40);
+
+/// Shares of the changes: columns that the ODS does not know (of inserted orders), messages that nobody can read,
+/// messages that come twice, after their neighbours, and much later. So the dead letter queue, `extra_fields` and the
+/// rule of positions have something to do.
+const FAULTS: [&str; 10] = [
+    "--drift",
+    "0.15",
+    "--malformed",
+    "0.002",
+    "--duplicates",
+    "0.01",
+    "--out-of-order",
+    "0.02",
+    "--late",
+    "0.005",
+];
 
 /// All pieces, in the order in which they are dropped if something fails: from the source to the receiver of alerts.
 #[derive(Debug)]
@@ -46,29 +54,16 @@ impl Pieces {
     /// # Errors
     /// If a piece is missing or does not start; the error ends with its log.
     pub(crate) async fn start(rate: Rate, seed: u64) -> anyhow::Result<Self> {
-        let library = solclient()?;
+        bridge::solclient()?;
         let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(paths::run_root()?)?;
         let alert_receiver = AlertReceiver::start()?;
         let cluster = database::start(&alert_receiver.url()).await?;
-        let mut broker = Broker::start(folder.path()).await?;
-        let mut bridge =
-            ManagedProcess::start("bridge", bridge_command(&library, &broker, &cluster)?, folder.path())?;
-        wait_until(BIND_PATIENCE, "the bridge binds to its queue", async || {
-            bridge.ensure_running()?;
-            let flows = broker.stats().await?.queue.flows;
-            Ok((flows > 0).then_some(()))
-        })
-        .await
-        .with_context(|| format!("the bridge is not ready\n{}", bridge.log_tail()))?;
-        let logins = broker.stats().await?.whole.logins;
-        let mut generator = Generator::start(cdc_bridge(&library, &broker)?, rate, seed, folder.path())?;
-        // From then on it ends in order when it is asked to.
-        wait_until(LOGIN_PATIENCE, "the generator logs in", async || {
-            generator.process().ensure_running()?;
-            Ok((broker.stats().await?.whole.logins > logins).then_some(()))
-        })
-        .await
-        .with_context(|| format!("the generator is not ready\n{}", generator.process().log_tail()))?;
+        let mut broker = Broker::start(folder.path(), &[]).await?;
+        let destination =
+            Destination { cluster: &cluster, database: database::DATABASE, role: database::BRIDGE_ROLE };
+        let bridge = bridge::start(&mut broker, destination, folder.path()).await?;
+        let options = generator_options(rate, seed);
+        let generator = Generator::start(&mut broker, &options, folder.path()).await?;
         Ok(Self { generator, bridge, broker, cluster, alert_receiver, publishing: true, _folder: folder })
     }
 
@@ -143,38 +138,7 @@ impl Pieces {
     }
 }
 
-/// Solace's C library, without which neither generator nor bridge reaches the broker.
-fn solclient() -> anyhow::Result<PathBuf> {
-    paths::solclient().with_context(|| {
-        format!(
-            "there is no libsolclient, Solace's C library: run `make setup`, or set {} to one for {} {}",
-            paths::SOLCLIENT_VARIABLE,
-            env::consts::OS,
-            env::consts::ARCH
-        )
-    })
-}
-
-/// The bridge's program with the broker in its environment. Nothing else of the environment reaches it: settings of
-/// the user's own bridge have no place here.
-fn cdc_bridge(library: &Path, broker: &Broker) -> anyhow::Result<Command> {
-    let mut command = Command::new(paths::program("cdc-bridge")?);
-    command
-        .env_clear()
-        .env(paths::SOLCLIENT_VARIABLE, library)
-        .env("SOLACE_HOST", broker.smf().ip().to_string())
-        .env("SOLACE_PORT", broker.smf().port().to_string());
-    Ok(command)
-}
-
-fn bridge_command(library: &Path, broker: &Broker, cluster: &Cluster) -> anyhow::Result<Command> {
-    let mut command = cdc_bridge(library, broker)?;
-    command
-        .arg("run")
-        .env("SOLACE_QUEUES", QUEUE)
-        .env("POSTGRES_HOST", cluster.socket_dir())
-        .env("POSTGRES_PORT", cluster.port().to_string())
-        .env("POSTGRES_DB", database::DATABASE)
-        .env("POSTGRES_USER", database::BRIDGE_ROLE);
-    Ok(command)
+fn generator_options(rate: Rate, seed: u64) -> Vec<String> {
+    let own = ["--rate".to_owned(), rate.option().to_string(), "--seed".to_owned(), seed.to_string()];
+    own.into_iter().chain(FAULTS.map(str::to_owned)).collect()
 }

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use harness::broker::BrokerStats;
 use harness::cluster::Cluster;
+use harness::histogram::Histogram;
 use harness::memory::private_bytes;
 use harness::wait_until;
 use nix::unistd::Pid;
 
 use crate::alert_receiver::Received;
-use crate::broker::BrokerStats;
 use crate::database::{Database, TableRows, Worker};
 use crate::derived::Derived;
-use crate::histogram::Histogram;
 use crate::history::Counts;
 use crate::pieces::Pieces;
 

@@ -4,9 +4,10 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use harness::histogram::Histogram;
+
 use crate::amount::{clock, grouped, mib, millis, per_second};
 use crate::derived::Derived;
-use crate::histogram::Histogram;
 use crate::history::{History, Rates, WINDOW};
 use crate::rate::Rate;
 use crate::sampler::Sample;
@@ -239,12 +240,12 @@ fn beside(left: &[String], right: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use harness::histogram::Bucket;
     use serde_json::json;
 
     use crate::alert_receiver::{LastAlert, Received};
     use crate::database::TableRows;
     use crate::derived::{Enriched, Outbox, Window};
-    use crate::histogram::Bucket;
     use crate::history::Counts;
     use crate::sampler::Memory;
 

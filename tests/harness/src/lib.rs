@@ -1,7 +1,11 @@
-//! What tests and the demonstration share: private clusters, control of processes, and the reference model of the
-//! e-commerce preset.
+//! What tests, the demonstration and the benchmark share: private clusters, control of processes, and the reference model
+//! of the e-commerce preset.
 
+pub mod bridge;
+pub mod broker;
 pub mod cluster;
+pub mod generator;
+pub mod histogram;
 pub mod memory;
 pub mod model;
 pub mod paths;

@@ -1,4 +1,4 @@
-//! The loopback broker, as a process of its own so that its memory shows.
+//! The loopback broker, as a process of its own so that its memory and its work show.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::process::ManagedProcess;
-use harness::{paths, wait_until};
 use serde::Deserialize;
-use smf_loopback::{QueueStats, Stats};
+pub use smf_loopback::{QueueStats, Stats};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-use crate::throttle::Acknowledgements;
+use crate::paths;
+use crate::process::ManagedProcess;
+use crate::wait::wait_until;
 
-/// The one queue of the demonstration.
-pub(crate) const QUEUE: &str = "cdc-oracle";
+/// Its one queue.
+pub const QUEUE: &str = "cdc-oracle";
 
 /// What it is subscribed to: all topics of the generator.
 const SUBSCRIPTION: &str = "cdc/oracle/>";
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running broker and a connection to its control port.
 #[derive(Debug)]
-pub(crate) struct Broker {
+pub struct Broker {
     process: ManagedProcess,
     smf: SocketAddr,
     control: BufStream<TcpStream>,
@@ -40,14 +40,15 @@ struct Addresses {
 }
 
 impl Broker {
-    /// Starts a broker with [`QUEUE`] on free ports of the loopback interface.
+    /// Starts a broker with [`QUEUE`] on free ports of the loopback interface; `options` are more of its own. Its output goes
+    /// to `folder`.
     ///
     /// # Errors
     /// If it has not been built or does not start.
-    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
+    pub async fn start(folder: &Path, options: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(paths::program("smf-loopback")?);
         command.args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
-        command.args(["--queue", &format!("{QUEUE}={SUBSCRIPTION}")]);
+        command.args(["--queue", &format!("{QUEUE}={SUBSCRIPTION}")]).args(options);
         let mut process = ManagedProcess::start("broker", command, folder)?;
         let addresses = wait_until(PATIENCE, "the broker tells its addresses", async || {
             process.ensure_running()?;
@@ -63,12 +64,13 @@ impl Broker {
     }
 
     /// Where clients connect to.
-    pub(crate) fn smf(&self) -> SocketAddr {
+    #[must_use]
+    pub fn smf(&self) -> SocketAddr {
         self.smf
     }
 
     /// The process.
-    pub(crate) fn process(&mut self) -> &mut ManagedProcess {
+    pub fn process(&mut self) -> &mut ManagedProcess {
         &mut self.process
     }
 
@@ -76,22 +78,18 @@ impl Broker {
     ///
     /// # Errors
     /// If the broker does not answer.
-    pub(crate) async fn stats(&mut self) -> anyhow::Result<BrokerStats> {
+    pub async fn stats(&mut self) -> anyhow::Result<BrokerStats> {
         let mut whole: Stats = serde_json::from_str(&self.ask("stats").await?)?;
         let queue = whole.queues.remove(QUEUE).with_context(|| format!("the broker has no queue {QUEUE}"))?;
         Ok(BrokerStats { whole, queue })
     }
 
-    /// Has it give or hold the acknowledgements of what is published.
+    /// Has it hold the acknowledgements of what is published, or give those that it held.
     ///
     /// # Errors
     /// If the broker does not answer.
-    pub(crate) async fn set_acknowledgements(&mut self, wanted: Acknowledgements) -> anyhow::Result<()> {
-        let command = match wanted {
-            Acknowledgements::Given => "hold-acks off",
-            Acknowledgements::Held => "hold-acks on",
-        };
-        self.ask(command).await.map(drop)
+    pub async fn hold_acknowledgements(&mut self, hold: bool) -> anyhow::Result<()> {
+        self.ask(if hold { "hold-acks on" } else { "hold-acks off" }).await.map(drop)
     }
 
     /// Sends a line to the control port and returns the line it answers.
@@ -111,7 +109,7 @@ impl Broker {
     ///
     /// # Errors
     /// If it does not end well.
-    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+    pub fn stop(&mut self) -> anyhow::Result<()> {
         let status = self.process.terminate(PATIENCE)?;
         ensure!(status.success(), "the broker has ended with {status}\n{}", self.process.log_tail());
         Ok(())
@@ -120,7 +118,9 @@ impl Broker {
 
 /// Counters of the broker and of its queue.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct BrokerStats {
-    pub(crate) whole: Stats,
-    pub(crate) queue: QueueStats,
+pub struct BrokerStats {
+    /// The whole broker.
+    pub whole: Stats,
+    /// [`QUEUE`].
+    pub queue: QueueStats,
 }

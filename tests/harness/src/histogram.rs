@@ -2,28 +2,30 @@
 
 /// Counts of events by latency, as `cdc.apply_latency()` gives them.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     buckets: Vec<Bucket>,
 }
 
 /// Events that took at most `le_ms`, and longer than the bucket before.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     /// Upper bound in milliseconds.
-    pub(crate) le_ms: f64,
+    pub le_ms: f64,
     /// Number of events.
-    pub(crate) events: u64,
+    pub events: u64,
 }
 
 impl Histogram {
     /// From buckets in any order.
-    pub(crate) fn new(mut buckets: Vec<Bucket>) -> Self {
+    #[must_use]
+    pub fn new(mut buckets: Vec<Bucket>) -> Self {
         buckets.sort_by(|one, other| one.le_ms.total_cmp(&other.le_ms));
         Self { buckets }
     }
 
     /// What has been counted since an earlier reading of the same counters.
-    pub(crate) fn since(&self, earlier: &Self) -> Self {
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
         let newly = |bucket: &Bucket| Bucket {
             events: bucket.events.saturating_sub(earlier.events_within(bucket.le_ms)),
             ..*bucket
@@ -37,13 +39,15 @@ impl Histogram {
     }
 
     /// Number of events.
-    pub(crate) fn total(&self) -> u64 {
+    #[must_use]
+    pub fn total(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.events).sum()
     }
 
     /// The bound in milliseconds that `share` (0 to 1) of the events did not exceed, the longest with 1;
     /// `None` without events.
-    pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Option<f64> {
         let rank = (self.total() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
         let reached = self.buckets.iter().find(|bucket| {

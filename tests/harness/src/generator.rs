@@ -1,65 +1,60 @@
-//! The generator: `cdc-bridge generate`, with some of everything that real feeds have.
+//! The generator: `cdc-bridge generate` as a process that publishes to the loopback broker.
 
 use std::path::Path;
-use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::process::ManagedProcess;
 use nix::sys::signal::Signal;
 
-use crate::rate::Rate;
+use crate::bridge;
+use crate::broker::Broker;
+use crate::process::ManagedProcess;
+use crate::wait::wait_until;
 
-/// Shares of the changes: columns that the ODS does not know (of inserted orders), messages that nobody can read,
-/// messages that come twice, after their neighbours, and much later. So the dead letter queue, `extra_fields` and the
-/// rule of positions have something to do.
-const FAULTS: [&str; 10] = [
-    "--drift",
-    "0.15",
-    "--malformed",
-    "0.002",
-    "--duplicates",
-    "0.01",
-    "--out-of-order",
-    "0.02",
-    "--late",
-    "0.005",
-];
+/// Longest that it may take to log in.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the summary at the end of its log begins with.
 const SUMMARY: &str = "generate: published=";
 
 /// A running generator.
 #[derive(Debug)]
-pub(crate) struct Generator {
+pub struct Generator {
     process: ManagedProcess,
 }
 
 /// What the generator says at its end. Counts of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// Handed to the broker.
-    pub(crate) published: u64,
+    pub published: u64,
     /// Acknowledged by the broker.
-    pub(crate) acked: u64,
+    pub acked: u64,
     /// Refused by the broker, such as for a full spool.
-    pub(crate) rejected: u64,
+    pub rejected: u64,
 }
 
 impl Generator {
-    /// Starts it; `command` is the bridge's program, with the broker in its environment.
+    /// Starts it with these options, and waits until it has logged in: from then on it ends in order when it is asked to.
     ///
     /// # Errors
-    /// If it cannot be started.
-    pub(crate) fn start(mut command: Command, rate: Rate, seed: u64, folder: &Path) -> anyhow::Result<Self> {
-        command
-            .arg("generate")
-            .args(["--rate", &rate.option().to_string(), "--seed", &seed.to_string()])
-            .args(FAULTS);
-        Ok(Self { process: ManagedProcess::start("generator", command, folder)? })
+    /// If it does not start; the error ends with its log.
+    pub async fn start(broker: &mut Broker, options: &[String], folder: &Path) -> anyhow::Result<Self> {
+        let logins = broker.stats().await?.whole.logins;
+        let mut command = bridge::command(broker)?;
+        command.arg("generate").args(options);
+        let mut generator = Self { process: ManagedProcess::start("generator", command, folder)? };
+        wait_until(LOGIN_PATIENCE, "the generator logs in", async || {
+            let has_ended = generator.summary()?.is_some();
+            Ok((has_ended || broker.stats().await?.whole.logins > logins).then_some(()))
+        })
+        .await
+        .with_context(|| format!("the generator is not ready\n{}", generator.process.log_tail()))?;
+        Ok(generator)
     }
 
     /// The process.
-    pub(crate) fn process(&mut self) -> &mut ManagedProcess {
+    pub fn process(&mut self) -> &mut ManagedProcess {
         &mut self.process
     }
 
@@ -67,7 +62,7 @@ impl Generator {
     ///
     /// # Errors
     /// If it has ended already.
-    pub(crate) fn stop(&self) -> anyhow::Result<()> {
+    pub fn stop(&self) -> anyhow::Result<()> {
         self.process.signal(Signal::SIGTERM)
     }
 
@@ -75,7 +70,7 @@ impl Generator {
     ///
     /// # Errors
     /// If it has failed, or told no summary.
-    pub(crate) fn summary(&mut self) -> anyhow::Result<Option<Summary>> {
+    pub fn summary(&mut self) -> anyhow::Result<Option<Summary>> {
         let Some(status) = self.process.ended()? else { return Ok(None) };
         let log = self.process.log_tail();
         ensure!(status.success(), "the generator has ended with {status}\n{log}");
