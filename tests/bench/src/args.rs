@@ -1,6 +1,7 @@
 //! The command line of `cdc-bench`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use serde::Serialize;
@@ -53,6 +54,10 @@ pub(crate) struct Extent {
     pub(crate) rounds: u32,
     /// Orders in the grown store.
     pub(crate) stored_orders: u64,
+    /// How long messages are sent at a pace, after a warm-up.
+    pub(crate) paced_for: Duration,
+    /// Documents that are pushed in batches; fewer singly.
+    pub(crate) documents: u64,
     /// Orders that have one product in common.
     pub(crate) orders_of_hot_product: u64,
 }
@@ -64,6 +69,8 @@ impl Args {
             events: self.events.unwrap_or(choose(40_000, 200_000)),
             rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
             stored_orders: self.stored_orders.unwrap_or(choose(500_000, 20_000_000)),
+            paced_for: Duration::from_secs(choose(8, 20)),
+            documents: choose(20_000, 100_000),
             orders_of_hot_product: choose(50_000, 1_000_000),
         }
     }

@@ -15,6 +15,7 @@ mod bench;
 mod copy;
 mod corpus;
 mod event;
+mod flow;
 mod json;
 mod machine;
 mod measure;

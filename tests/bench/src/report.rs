@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::flow::FlowReading;
 use crate::json::Results;
 use crate::measure::Measure;
 use crate::round::Round;
@@ -18,6 +19,16 @@ const NOTES: &str = "
 events/s, longest batch and WAL are medians of the rounds, memory is the peak of all.
 to COPY, to SQL: ratio of the rates to raw COPY, and to the SQL pipeline's apply alone in the same batches; the median of
 those of each round. WAL: of the whole server, after a checkpoint. memory: of the working process, without shared memory.
+";
+
+/// The processes of the second table, from the source to the tables.
+const PROCESSES: [&str; 5] = ["generator", "broker", "bridge", "session", "apply worker"];
+
+const FLOW_NOTES: &str = "
+ms: from the sending of a message to the commit of what it changed, after a warm-up; upper bounds, at most a fifth too
+high. in queue, in inbox: the most messages that lay there. drain: from the last message sent until all were applied. s/M:
+processor time for a million messages; session is the server's process that the bridge writes to. MiB: peak of all
+rounds without shared memory.
 ";
 
 /// Measures and targets, as Markdown.
@@ -39,6 +50,7 @@ pub(crate) fn of(results: &Results, measures: &[&Measure]) -> String {
     ];
     rows.extend(measures.iter().map(|measure| row(measure, &results.rounds)));
     let mut text = markdown(&rows) + NOTES;
+    text.push_str(&flows(&results.rounds, measures));
     if !results.targets.is_empty() {
         let titles = ["target", "bound", "median", "min", "max", ""].map(str::to_owned).to_vec();
         let verdicts = results.targets.iter().map(verdict_row);
@@ -53,7 +65,7 @@ fn row(measure: &Measure, rounds: &[Round]) -> Vec<String> {
     };
     let ratio_to = |other: &str| {
         let ratios = rounds.iter().filter_map(|round| rate_ratio(round, measure.name, other));
-        Summary::of(ratios).filter(|_| !measure.is_of_single_events())
+        Summary::of(ratios).filter(|_| measure.is_of_a_rate())
     };
     let rate = of_readings(&|reading| Some(reading.events_per_second()));
     let rate_text = |choose: fn(Summary) -> f64| rate.map_or(NOTHING.to_owned(), |rate| number(choose(rate)));
@@ -72,6 +84,61 @@ fn row(measure: &Measure, rounds: &[Round]) -> Vec<String> {
         of_readings(&|reading| reading.private_bytes.map(|bytes| bytes as f64 / MIB))
             .map_or(NOTHING.to_owned(), |peak| format!("{:.0}", peak.max)),
     ]
+}
+
+/// Measures of broker, bridge and worker together: how long messages took, and what each process had and did.
+fn flows(rounds: &[Round], measures: &[&Measure]) -> String {
+    let titles = ["measure", "sent/s", "p50 ms", "p99 ms", "max ms", "in queue", "in inbox", "drain s"];
+    let works = PROCESSES.map(|process| format!("{process} s/M"));
+    let memories = PROCESSES.map(|process| format!("{process} MiB"));
+    let mut rows =
+        vec![titles.map(str::to_owned).into_iter().chain(works).chain(memories).collect::<Vec<_>>()];
+    let of_flow = |measure: &Measure, rounds: &[Round]| {
+        let has_flow = |round: &Round| round.get(measure.name).is_some_and(|reading| reading.flow.is_some());
+        rounds.iter().any(has_flow)
+    };
+    rows.extend(
+        measures.iter().filter(|measure| of_flow(measure, rounds)).map(|measure| flow_row(measure, rounds)),
+    );
+    if rows.len() == 1 { String::new() } else { format!("\n{}{FLOW_NOTES}", markdown(&rows)) }
+}
+
+fn flow_row(measure: &Measure, rounds: &[Round]) -> Vec<String> {
+    let readings = || {
+        let taken = rounds.iter().filter_map(|round| round.get(measure.name));
+        taken.filter_map(|reading| Some((reading.events as f64, reading.flow.as_ref()?)))
+    };
+    let summary = |value: &dyn Fn(&FlowReading) -> Option<f64>| {
+        Summary::of(readings().filter_map(|(_, flow)| value(flow)))
+    };
+    let median = |value: &dyn Fn(&FlowReading) -> Option<f64>| {
+        summary(value).map_or(NOTHING.to_owned(), |summary| number(summary.median))
+    };
+    let deepest = |value: &dyn Fn(&FlowReading) -> Option<u64>| {
+        let depth = readings().filter_map(|(_, flow)| value(flow)).max();
+        depth.map_or(NOTHING.to_owned(), |depth| number(depth as f64))
+    };
+    let work = |process: &str| {
+        let seconds = readings().filter_map(|(events, flow)| {
+            Some(flow.processes.get(process)?.processor_seconds / events * 1_000_000.0)
+        });
+        Summary::of(seconds).map_or(NOTHING.to_owned(), |summary| number(summary.median))
+    };
+    let memory = |process: &str| {
+        summary(&|flow| Some(flow.processes.get(process)?.private_bytes as f64 / MIB))
+            .map_or(NOTHING.to_owned(), |summary| format!("{:.0}", summary.max))
+    };
+    let figures = [
+        measure.title.to_owned(),
+        median(&|flow| flow.sent_per_second),
+        median(&|flow| Some(flow.latency?.p50_ms)),
+        median(&|flow| Some(flow.latency?.p99_ms)),
+        median(&|flow| Some(flow.latency?.max_ms)),
+        deepest(&|flow| Some(flow.deepest_queue)),
+        deepest(&|flow| flow.deepest_inbox),
+        median(&|flow| flow.drain_seconds),
+    ];
+    figures.into_iter().chain(PROCESSES.map(work)).chain(PROCESSES.map(memory)).collect()
 }
 
 /// The hand-written pipeline's apply in the same batches.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::Instant;
 
 use anyhow::Context;
 
@@ -23,12 +24,15 @@ pub(crate) async fn take_all(bench: &Bench, measures: &[&'static Measure]) -> an
         for measure in measures {
             // Whoever watches may have gone; the file is written all the same.
             let _ = write!(io::stderr(), "round {number} of {}: {:<22}", bench.extent.rounds, measure.name);
-            let reading = measure.take(bench).await.with_context(|| format!("measure {}", measure.name))?;
+            let began = Instant::now();
+            let reading =
+                measure.take(bench, &round).await.with_context(|| format!("measure {}", measure.name))?;
             let _ = writeln!(
                 io::stderr(),
-                "{:>10.0} events/s {:>8.2} s",
+                "{:>10.0} events/s {:>8.2} s, {:>6.1} s with all around it",
                 reading.events_per_second(),
-                reading.seconds
+                reading.seconds,
+                began.elapsed().as_secs_f64()
             );
             round.insert(measure.name, reading);
         }

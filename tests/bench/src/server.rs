@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use harness::bridge::Destination;
 use harness::cluster::Cluster;
+use harness::histogram::{Bucket, Histogram};
 use nix::unistd::Pid;
 use tokio_postgres::Client;
 
@@ -13,12 +15,20 @@ const MAINTENANCE_DATABASE: &str = "postgres";
 /// The database that measures have one after another.
 const SCRATCH_DATABASE: &str = "bench";
 
-/// Longest that the apply worker may take to start.
+/// Longest that a worker may take to start.
 const WORKER_PATIENCE: Duration = Duration::from_secs(30);
 
 const WORKER: &str = "
-    select pid from cdc.stat_workers
-     where kind = 'apply worker' and database = current_database() and pid is not null";
+    select pid from cdc.stat_workers where kind = $1 and database = current_database() and pid is not null";
+
+/// The role of the bridge: it may write to the inbox and no more.
+const BRIDGE_ROLE: &str = "cdc_bridge";
+
+/// Roles belong to the whole server, and outlive a database.
+const MAKE_BRIDGE_ROLE: &str = "
+    do $$ begin
+        if to_regrole('cdc_bridge') is null then create role cdc_bridge login in role cdc_writer; end if;
+    end $$";
 
 /// A running cluster.
 pub(crate) struct Server {
@@ -52,6 +62,13 @@ impl Server {
     /// A second session of the database that the last measure was given.
     pub(crate) async fn another_session(&self) -> anyhow::Result<Database> {
         self.connect(SCRATCH_DATABASE).await
+    }
+
+    /// Where a bridge writes to: the database that the last measure was given, which has the extension.
+    pub(crate) async fn destination(&self) -> anyhow::Result<Destination<'_>> {
+        let client = self.cluster.connect(SCRATCH_DATABASE).await?;
+        client.batch_execute(MAKE_BRIDGE_ROLE).await.context("cannot make the bridge's role")?;
+        Ok(Destination { cluster: &self.cluster, database: SCRATCH_DATABASE, role: BRIDGE_ROLE })
     }
 
     /// A database that stays, once it is made by [`Server::create`].
@@ -100,10 +117,37 @@ impl Database {
 
     /// The process of this database's apply worker, once there is one.
     pub(crate) async fn worker(&self) -> anyhow::Result<Pid> {
-        harness::wait_until(WORKER_PATIENCE, "the apply worker starts", async || {
-            let row = self.client.query_opt(WORKER, &[]).await?;
+        self.worker_of_kind("apply worker").await
+    }
+
+    /// The process of this database's push worker, once there is one.
+    pub(crate) async fn push_worker(&self) -> anyhow::Result<Pid> {
+        self.worker_of_kind("push worker").await
+    }
+
+    async fn worker_of_kind(&self, kind: &str) -> anyhow::Result<Pid> {
+        harness::wait_until(WORKER_PATIENCE, &format!("the {kind} starts"), async || {
+            let row = self.client.query_opt(WORKER, &[&kind]).await?;
             Ok(row.map(|row| Pid::from_raw(row.get(0))))
         })
         .await
+    }
+
+    /// The process that serves the bridge, once it has connected.
+    pub(crate) async fn session_of_bridge(&self) -> anyhow::Result<Pid> {
+        let sql = "select pid from pg_stat_activity where usename = $1 and datname = current_database()";
+        harness::wait_until(WORKER_PATIENCE, "the bridge connects", async || {
+            let row = self.client.query(sql, &[&BRIDGE_ROLE]).await?;
+            Ok(row.first().map(|row| Pid::from_raw(row.get(0))))
+        })
+        .await
+    }
+
+    /// How long messages took that the apply worker has applied so far, since this database was made.
+    pub(crate) async fn latency(&self) -> anyhow::Result<Histogram> {
+        let rows = self.client.query("select le_ms, events from cdc.apply_latency()", &[]).await?;
+        let buckets =
+            rows.iter().map(|row| Bucket { le_ms: row.get(0), events: row.get::<_, i64>(1).unsigned_abs() });
+        Ok(Histogram::new(buckets.collect()))
     }
 }

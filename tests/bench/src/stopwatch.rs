@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::flow::FlowReading;
 use crate::memory::PeakMemory;
 use crate::server::Database;
 
@@ -19,6 +20,9 @@ pub(crate) struct Reading {
     pub(crate) wal_bytes: Option<u64>,
     /// Peak of the working process, without shared memory.
     pub(crate) private_bytes: Option<u64>,
+    /// What is known of the pieces beside the server, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<FlowReading>,
 }
 
 impl Reading {

@@ -2,13 +2,24 @@
 
 use serde::Serialize;
 
+use crate::flow::Latency;
 use crate::round::Round;
 use crate::statistics::Summary;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// The readings in which the extension's memory is watched.
-const OF_APPLYING: [&str; 4] = ["apply_10000", "apply_1000", "worker_10000", "worker_1000"];
+const OF_APPLYING: [&str; 9] = [
+    "apply_10000",
+    "apply_1000",
+    "worker_10000",
+    "worker_1000",
+    "broker_to_applied",
+    "latency_5000",
+    "latency_10000",
+    "latency_half",
+    "overload",
+];
 
 /// A bound for a figure of a round.
 pub(crate) struct Target {
@@ -65,6 +76,23 @@ pub(crate) const ALL: &[Target] = &[
         Some((wal("inbox_copy")? + wal("apply_10000")?) / wal("sql_copy_apply_10000")?)
     }),
     at_most(150.0, "an XML document of 5 MB, ms", |round| Some(round.get("xml")?.ms_per_event())),
+    at_least(0.2, "broker to applied, to raw COPY", |round| rate_ratio(round, "broker_to_applied", "copy")),
+    at_most(10.0, "latency at 5,000 a minute, p50 ms", |round| Some(latency(round, "latency_5000")?.p50_ms)),
+    at_most(50.0, "latency at 5,000 a minute, p99 ms", |round| Some(latency(round, "latency_5000")?.p99_ms)),
+    at_most(10.0, "latency at 10,000 a minute, p50 ms", |round| {
+        Some(latency(round, "latency_10000")?.p50_ms)
+    }),
+    at_most(50.0, "latency at 10,000 a minute, p99 ms", |round| {
+        Some(latency(round, "latency_10000")?.p99_ms)
+    }),
+    at_most(250.0, "latency at half of the highest rate, p99 ms", |round| {
+        Some(latency(round, "latency_half")?.p99_ms)
+    }),
+    limit(64.0, "memory of the bridge, MiB", memory_of_bridge),
+    at_least(5000.0, "push in batches, documents/s", |round| {
+        Some(round.get("push_batches")?.events_per_second())
+    }),
+    at_least(2000.0, "push singly, documents/s", |round| Some(round.get("push_singly")?.events_per_second())),
 ];
 
 const fn at_least(bound: f64, name: &'static str, value: fn(&Round) -> Option<f64>) -> Target {
@@ -82,6 +110,16 @@ const fn limit(bound: f64, name: &'static str, value: fn(&Round) -> Option<f64>)
 /// How much faster one measure is than another.
 pub(crate) fn rate_ratio(round: &Round, measure: &str, other: &str) -> Option<f64> {
     Some(round.get(measure)?.events_per_second() / round.get(other)?.events_per_second())
+}
+
+fn latency(round: &Round, measure: &str) -> Option<Latency> {
+    round.get(measure)?.flow.as_ref()?.latency
+}
+
+/// The most that the bridge had in any measure.
+fn memory_of_bridge(round: &Round) -> Option<f64> {
+    let bridges = round.values().filter_map(|reading| reading.flow.as_ref()?.processes.get("bridge"));
+    Some(bridges.map(|bridge| bridge.private_bytes).max()? as f64 / MIB)
 }
 
 fn memory_of_applying(round: &Round) -> Option<f64> {
@@ -109,7 +147,10 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::flow::{FlowReading, ProcessReading};
     use crate::measure;
     use crate::stopwatch::Reading;
 
@@ -151,6 +192,11 @@ mod tests {
             wal_bytes: Some(1),
             private_bytes: Some(1),
             slowest_batch_ms: Some(1.0),
+            flow: Some(FlowReading {
+                latency: Some(Latency { p50_ms: 1.0, p99_ms: 1.0, max_ms: 1.0 }),
+                processes: BTreeMap::from([("bridge", ProcessReading::default())]),
+                ..FlowReading::default()
+            }),
         };
         let round: Round = measure::ALL.iter().map(|measure| (measure.name, reading())).collect();
         assert_eq!(verdicts(&[round]).len(), ALL.len());

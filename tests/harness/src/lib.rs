@@ -10,8 +10,10 @@ pub mod memory;
 pub mod model;
 pub mod paths;
 pub mod process;
+mod processor_time;
 mod published;
 mod wait;
 
+pub use processor_time::processor_time;
 pub use published::Published;
 pub use wait::wait_until;

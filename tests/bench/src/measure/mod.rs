@@ -3,6 +3,8 @@
 mod apply;
 mod decode;
 mod hot_product;
+mod pipeline;
+mod push;
 mod sql_pipeline;
 mod staging;
 mod store;
@@ -12,9 +14,12 @@ mod xml;
 
 use apply::Features;
 use decode::Shape;
+use pipeline::Pace;
+use push::Requests;
 use sql_pipeline::{Input, Steps};
 
 use crate::bench::Bench;
+use crate::round::Round;
 use crate::stopwatch::Reading;
 
 /// Something that is measured once a round.
@@ -52,6 +57,12 @@ enum Work {
     HotProduct { changes: bool },
     /// A large XML document.
     Xml,
+    /// The bridge empties the broker's queue, and the worker applies.
+    FromQueue,
+    /// As messages are sent to the broker, bridge and worker apply them.
+    AtPace(Pace),
+    /// The push worker empties the outbox.
+    Push(Requests),
 }
 
 const fn measure(name: &'static str, title: &'static str, work: Work) -> Measure {
@@ -92,6 +103,13 @@ pub(crate) const ALL: &[Measure] = &[
     measure("calm_product", "apply worker, no large change", Work::HotProduct { changes: false }),
     measure("hot_product", "apply worker, a hot product changes", Work::HotProduct { changes: true }),
     measure("xml", "an XML document of 5 MB", Work::Xml),
+    measure("broker_to_applied", "broker to applied, whole preset", Work::FromQueue),
+    measure("latency_5000", "at 5,000 events a minute", Work::AtPace(Pace::EventsPerMinute(5_000))),
+    measure("latency_10000", "at 10,000 events a minute", Work::AtPace(Pace::EventsPerMinute(10_000))),
+    measure("latency_half", "at half of broker to applied", Work::AtPace(Pace::OfHighest(0.5))),
+    measure("overload", "at 1.2 of broker to applied", Work::AtPace(Pace::OfHighest(1.2))),
+    measure("push_batches", "push worker, 100 to a request", Work::Push(Requests::Batches)),
+    measure("push_singly", "push worker, one to a request", Work::Push(Requests::Singly)),
 ];
 
 impl Measure {
@@ -101,16 +119,16 @@ impl Measure {
         name == self.name || family.strip_suffix('_') == Some(name)
     }
 
-    /// Whether single events are of interest, rather than how many of them go.
-    pub(crate) fn is_of_single_events(&self) -> bool {
-        matches!(self.work, Work::Xml)
+    /// Whether it is of interest how many events go, so that ratios of the rates say something.
+    pub(crate) fn is_of_a_rate(&self) -> bool {
+        !matches!(self.work, Work::Xml | Work::AtPace(_) | Work::Push(_))
     }
 
-    /// Prepares, measures, and checks what came of it.
+    /// Prepares, measures, and checks what came of it. `round` has what was measured before.
     ///
     /// # Errors
     /// If something fails, or the end state is wrong.
-    pub(crate) async fn take(&self, bench: &Bench) -> anyhow::Result<Reading> {
+    pub(crate) async fn take(&self, bench: &Bench, round: &Round) -> anyhow::Result<Reading> {
         match self.work {
             Work::Copy => staging::copy(bench).await,
             Work::InboxCopy => staging::inbox_copy(bench).await,
@@ -123,6 +141,9 @@ impl Measure {
             Work::ManySources => apply::with_many_sources(bench).await,
             Work::HotProduct { changes } => hot_product::run(bench, changes).await,
             Work::Xml => xml::run(bench).await,
+            Work::FromQueue => pipeline::from_queue(bench).await,
+            Work::AtPace(pace) => pipeline::at_pace(bench, round, pace).await,
+            Work::Push(requests) => push::run(bench, requests).await,
         }
     }
 }

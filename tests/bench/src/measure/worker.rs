@@ -38,7 +38,7 @@ pub(super) async fn run(bench: &Bench, batch: usize) -> anyhow::Result<Reading> 
     wait_for_applied(&watcher, bench.corpus.events()).await?;
     wait_for_enriched(&watcher).await?;
     let reading = stopwatch.stop(&watcher, bench.corpus.events()).await?;
-    check_preset(bench, &watcher).await?;
+    check_preset(&bench.published, &watcher).await?;
     Ok(reading)
 }
 
