@@ -85,6 +85,19 @@ impl<'t> ChangedRows<'t> {
         self.new.map_or(0, Store::len)
     }
 
+    /// The numbers of columns by their names; `None` if there is no such column.
+    pub(crate) fn numbers(&self, names: &[String]) -> Option<Vec<i16>> {
+        // SAFETY: the description of the table's columns, which is open while its trigger runs.
+        let attributes = unsafe { (*self.columns).attrs.as_slice((*self.columns).natts as usize) };
+        let number = |name: &String| {
+            let named = |attribute: &&pg_sys::FormData_pg_attribute| {
+                !attribute.attisdropped && attribute.name() == name.as_str()
+            };
+            attributes.iter().find(named).map(|attribute| attribute.attnum)
+        };
+        names.iter().map(number).collect()
+    }
+
     /// Whether one of these columns, by their numbers, differs in a row. True if that cannot be told.
     pub(crate) fn differ_in(&self, columns: &[i16]) -> bool {
         Pairs::of(self, columns).is_none_or(|mut pairs| pairs.is_any_different())

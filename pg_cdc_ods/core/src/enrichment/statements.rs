@@ -16,6 +16,17 @@ pub enum RowEvent {
     Delete,
 }
 
+impl RowEvent {
+    /// The rows before and after a change.
+    fn changed(self) -> &'static str {
+        match self {
+            Self::Insert => "select * from new_rows",
+            Self::Delete => "select * from old_rows",
+            Self::Update => "select * from new_rows union all select * from old_rows",
+        }
+    }
+}
+
 impl Dependency {
     /// The quoted name of the table.
     #[must_use]
@@ -28,56 +39,16 @@ impl Dependency {
     pub fn alters_columns(&self) -> bool {
         self.policy == Policy::Refresh && !self.columns.is_empty() && !self.row_key.is_empty()
     }
-
-    /// The rows before and after a change, without those in which nothing that matters has changed.
-    fn changed(&self, event: RowEvent) -> String {
-        match event {
-            RowEvent::Insert => "select * from new_rows".to_owned(),
-            RowEvent::Delete => "select * from old_rows".to_owned(),
-            RowEvent::Update if self.uses.is_empty() || self.row_key.is_empty() => {
-                "select * from new_rows union all select * from old_rows".to_owned()
-            }
-            RowEvent::Update => {
-                let versions = |these: &str, others: &str| {
-                    format!(
-                        "select a.* from {these} a where not exists (select from {others} b where {} and ({}) is not distinct from ({}))",
-                        self.same_row(),
-                        name_list("b.", &self.uses),
-                        name_list("a.", &self.uses),
-                    )
-                };
-                format!("{} union all {}", versions("new_rows", "old_rows"), versions("old_rows", "new_rows"))
-            }
-        }
-    }
-
-    fn same_row(&self) -> String {
-        let pairs: Vec<_> = self
-            .row_key
-            .iter()
-            .map(|name| quote_name(name))
-            .map(|name| format!("a.{name} = b.{name}"))
-            .collect();
-        pairs.join(" and ")
-    }
 }
 
 impl Enrichment {
-    /// The keys that a change of a dependency makes dirty, as an array; and whether the change gave a row another key, if
-    /// that matters. `$1`: how many at most.
+    /// The keys that a change of a dependency makes dirty, as an array. `$1`: how many at most.
     #[must_use]
     pub fn dirty_keys(&self, dependency: &Dependency, event: RowEvent) -> String {
-        let has_moved = match event {
-            RowEvent::Update if dependency.alters_columns() => format!(
-                "exists (select from new_rows a where not exists (select from old_rows b where {}))",
-                dependency.same_row()
-            ),
-            _ => "false".to_owned(),
-        };
         format!(
-            "with changed as ({}) select array_agg(d.key), {has_moved} from \
+            "with changed as ({}) select array_agg(d.key) from \
              (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit $1) d",
-            dependency.changed(event),
+            event.changed(),
             dependency.keys,
             self.only_waiting(dependency),
         )
@@ -85,11 +56,8 @@ impl Enrichment {
 
     /// The changed rows as one JSON array, to be mapped to keys later.
     #[must_use]
-    pub fn changed_rows(&self, dependency: &Dependency, event: RowEvent) -> String {
-        format!(
-            "with changed as ({}) select jsonb_agg(to_jsonb(c)) from changed c",
-            dependency.changed(event)
-        )
+    pub fn changed_rows(event: RowEvent) -> String {
+        format!("with changed as ({}) select jsonb_agg(to_jsonb(c)) from changed c", event.changed())
     }
 
     /// The next keys of changed rows that were put off. `$1`: the rows as JSON; `$2`: the last key done, or null;
