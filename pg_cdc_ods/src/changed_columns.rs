@@ -10,8 +10,8 @@ use pgrx::pg_sys;
 
 use crate::changed_rows::{ChangedRows, Store};
 
-/// More than one in so many rows are most of them.
-const MOST: usize = 2;
+/// Of rows that differ in more than this share, all are taken as they are: to copy the others costs more than it saves.
+const MOST: (usize, usize) = (3, 4);
 
 /// The rows before and after an UPDATE, side by side.
 pub(super) struct Pairs {
@@ -67,7 +67,7 @@ impl Pairs {
             differ.push(self.differs());
         }
         let different = differ.iter().filter(|differs| **differs).count();
-        if different * MOST > differ.len() {
+        if different * MOST.1 > differ.len() * MOST.0 {
             return None;
         }
         self.old.rewind();
