@@ -127,7 +127,7 @@ const REMEMBER_COLUMNS: &str = "
     on conflict (attachment_id, key) do update set positions = excluded.positions";
 
 const FORGET_COLUMNS: &str = "
-    delete from cdc.column_positions p using unnest($2::bytea[]) as e(key) where p.attachment_id = $1 and p.key = e.key";
+    delete from cdc.column_positions where attachment_id = $1 and key = any ($2::bytea[])";
 
 /// Remembers the positions of columns of rows that are not uniform, and forgets those of rows that are (`None`).
 pub(super) fn remember_columns(

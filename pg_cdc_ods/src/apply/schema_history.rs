@@ -7,6 +7,7 @@ use super::arrays::parameter;
 use super::dead_letters::printable;
 use super::targets::{Target, Targets};
 use crate::inbox::Message;
+use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
 /// Writes what is new since the targets were loaded.
@@ -34,6 +35,15 @@ fn remember_columns(client: &mut SpiClient<'_>, target: &mut Target) {
     }
 }
 
+/// Whether one of them is not recorded. To record it tells everybody that keeps configuration in memory, so that must not
+/// be done in vain.
+const ARE_NEWS: &str = "
+    select exists (select from unnest($2::text[], $3::text[], $4::text[]) as e(column_name, change, new_type)
+                    where not exists (
+                        select from cdc.schema_history h
+                         where (h.source, h.column_name, h.change) = ($1, e.column_name, e.change)
+                           and coalesce(h.new_type, '') = coalesce(e.new_type, '')))";
+
 const RECORD_DRIFTS: &str = "
     insert into cdc.schema_history (source, column_name, change, old_type, new_type, topic, stream, seq)
     select $1, e.column_name, e.change, e.old_type, e.new_type, e.topic, e.stream, e.seq
@@ -50,26 +60,41 @@ fn record_drifts(
     let texts = |read: &dyn Fn(&ColumnDrift) -> Option<String>| {
         parameter("text", drifts.iter().map(read).collect()).datum
     };
+    let source = target.source.to_string();
+    let names = || texts(&|drift| Some(printable(&drift.column)));
+    let changes = || texts(&|drift| Some(change(&drift.drift).to_owned()));
+    let new_types = || texts(&|drift| new_type(&drift.drift).map(str::to_owned));
+    let args = [source.as_str().into(), names(), changes(), new_types()];
+    let are_news = plan_cache::update(client, ARE_NEWS, &args).and_then(|row| row.one::<bool>());
+    match are_news {
+        Ok(Some(true)) => (),
+        Ok(_) => return,
+        Err(error) => spi_failed("cannot read cdc.schema_history", &error),
+    }
     let message = |drift: &ColumnDrift| &messages[drift.message];
     let args = [
-        target.source.to_string().into(),
-        texts(&|drift| Some(printable(&drift.column))),
-        texts(&|drift| Some(change(&drift.drift).to_owned())),
+        source.as_str().into(),
+        names(),
+        changes(),
         texts(&|drift| match &drift.drift {
             Drift::Retyped { from, .. } => Some(from.names().join(", ")),
             Drift::New { .. } | Drift::Missing => None,
         }),
-        texts(&|drift| match &drift.drift {
-            Drift::Retyped { to, .. } => Some(to.as_str().to_owned()),
-            Drift::New { kind } => kind.map(|kind| kind.as_str().to_owned()),
-            Drift::Missing => None,
-        }),
+        new_types(),
         texts(&|drift| Some(message(drift).topic.to_owned())),
         texts(&|drift| Some(message(drift).stream.to_owned())),
         parameter("bigint", drifts.iter().map(|drift| Some(message(drift).seq)).collect()).datum,
     ];
     if let Err(error) = client.update(RECORD_DRIFTS, None, &args) {
         spi_failed("cannot write cdc.schema_history", &error);
+    }
+}
+
+fn new_type(drift: &Drift) -> Option<&'static str> {
+    match drift {
+        Drift::Retyped { to, .. } => Some(to.as_str()),
+        Drift::New { kind } => kind.map(|kind| kind.as_str()),
+        Drift::Missing => None,
     }
 }
 
