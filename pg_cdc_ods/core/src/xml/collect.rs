@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::attribute::Attributes;
+use super::attribute::{Attribute, Attributes};
 use super::decimal;
 use super::error::{Fault, shortened};
 use super::limits::{XmlLimit, XmlLimits};
@@ -97,15 +97,19 @@ impl<'m> Collector<'m> {
         XmlExtraction { tables: self.rows }
     }
 
-    /// The last of `open` has opened: it may hold values of rows, and be a row itself.
-    pub(super) fn element_opened(&mut self, open: &[Element<'_>]) -> Result<(), Fault> {
+    /// The last of `open` has opened, with these attributes: it may hold values of rows, and be a row itself.
+    pub(super) fn element_opened(
+        &mut self,
+        open: &[Element<'_>],
+        attributes: &[Attribute<'_>],
+    ) -> Result<(), Fault> {
         let is_near = |row: &OpenRow| row.depth + self.levels_down >= open.len();
         for at in self.open_rows.partition_point(|row| !is_near(row))..self.open_rows.len() {
-            self.find_columns(at, open)?;
+            self.find_columns(at, open, attributes)?;
         }
         for table in 0..self.tables.len() {
             if let Some(parent) = self.parent_of_row(table, open) {
-                self.open_row(table, parent, open)?;
+                self.open_row(table, parent, open, attributes)?;
             }
         }
         Ok(())
@@ -155,6 +159,7 @@ impl<'m> Collector<'m> {
         table: usize,
         parent_line_no: Option<u32>,
         open: &[Element<'_>],
+        attributes: &[Attribute<'_>],
     ) -> Result<(), Fault> {
         let offset = open.last().map_or(0, |element| element.tag_offset);
         let rows = &mut self.rows[table];
@@ -166,12 +171,17 @@ impl<'m> Collector<'m> {
         let row = rows.len();
         rows.push(XmlRow { line_no, parent_line_no, values: vec![None; self.tables[table].columns.len()] });
         self.open_rows.push(OpenRow { table, row, depth: open.len(), offset });
-        self.find_columns(self.open_rows.len() - 1, open)?;
+        self.find_columns(self.open_rows.len() - 1, open, attributes)?;
         self.find_columns_above(table, row, open)
     }
 
-    /// Looks in the last of `open` for values of an open row.
-    fn find_columns(&mut self, open_row: usize, open: &[Element<'_>]) -> Result<(), Fault> {
+    /// Looks in the last of `open`, which has these attributes, for values of an open row.
+    fn find_columns(
+        &mut self,
+        open_row: usize,
+        open: &[Element<'_>],
+        attributes: &[Attribute<'_>],
+    ) -> Result<(), Fault> {
         let OpenRow { table, row, depth: row_depth, .. } = self.open_rows[open_row];
         let Some((element, below)) = open.last().zip(open.get(row_depth..)) else {
             return Ok(());
@@ -182,7 +192,12 @@ impl<'m> Collector<'m> {
                 continue;
             }
             match &path.attribute {
-                Some(name) => self.take_attribute(cell, element, name)?,
+                Some(name) => {
+                    let found = wanted(attributes.iter().copied().map(Ok), name)?;
+                    if let Some((value, offset)) = decoded(found, element)? {
+                        self.store(cell, value, offset)?;
+                    }
+                }
                 None => self.captures.push(Capture { cell, depth: open.len(), text: String::new() }),
             }
         }
@@ -209,13 +224,6 @@ impl<'m> Collector<'m> {
             }
         }
         Ok(())
-    }
-
-    fn take_attribute(&mut self, cell: Cell, element: &Element<'_>, name: &Name) -> Result<(), Fault> {
-        let Some((value, offset)) = attribute(element, name)? else {
-            return Ok(());
-        };
-        self.store(cell, value, offset)
     }
 
     fn store(&mut self, cell: Cell, value: Cow<'_, str>, offset: usize) -> Result<(), Fault> {
@@ -301,29 +309,40 @@ fn paths(table: &XmlTable) -> impl Iterator<Item = (usize, &ColumnPath)> {
     table.columns.iter().enumerate().filter_map(|(at, column)| Some((at, column.path.as_ref()?)))
 }
 
-/// The decoded value of an attribute and its offset. One that is written just as in the path goes before one that has
-/// only its local name.
+/// An attribute of an element: its decoded value and offset.
 fn attribute<'d>(element: &Element<'d>, name: &Name) -> Result<Option<(Cow<'d, str>, usize)>, Fault> {
+    let found = wanted(Attributes::new(element.tag, element.name.len()), name);
     let in_document = |fault: Fault| Fault { offset: fault.offset + element.tag_offset, ..fault };
+    decoded(found.map_err(in_document)?, element)
+}
+
+/// The attribute that a path names. One that is written just as in the path goes before one that has only its local name.
+fn wanted<'d>(
+    attributes: impl Iterator<Item = Result<Attribute<'d>, Fault>>,
+    name: &Name,
+) -> Result<Option<Attribute<'d>>, Fault> {
     let mut found = None;
-    for attribute in Attributes::new(element.tag, element.name.len()) {
-        let attribute = attribute.map_err(in_document)?;
-        let is_written_so = name.is(attribute.name);
+    for attribute in attributes {
+        let attribute = attribute?;
+        if name.is(attribute.name) {
+            return Ok(Some(attribute));
+        }
         let is_declaration = attribute.name.starts_with("xmlns:");
-        if is_written_so || (found.is_none() && name.matches(attribute.name) && !is_declaration) {
+        if found.is_none() && name.matches(attribute.name) && !is_declaration {
             found = Some(attribute);
         }
-        if is_written_so {
-            break;
-        }
     }
-    found
-        .map(|attribute| {
-            let offset = element.tag_offset + attribute.value_offset;
-            let value = attribute_value(attribute.value);
-            value
-                .map(|value| (value, offset))
-                .map_err(|fault| Fault { offset: fault.offset + offset, ..fault })
-        })
-        .transpose()
+    Ok(found)
+}
+
+/// The decoded value of an attribute of an element, and its offset in the document.
+fn decoded<'d>(
+    attribute: Option<Attribute<'d>>,
+    element: &Element<'_>,
+) -> Result<Option<(Cow<'d, str>, usize)>, Fault> {
+    let Some(attribute) = attribute else { return Ok(None) };
+    let offset = element.tag_offset + attribute.value_offset;
+    let value =
+        attribute_value(attribute.value).map_err(|fault| Fault { offset: fault.offset + offset, ..fault })?;
+    Ok(Some((value, offset)))
 }

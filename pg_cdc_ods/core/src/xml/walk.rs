@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::attribute::{Attributes, duplicate};
+use super::attribute::{Attribute, Attributes, duplicate};
 use super::collect::{Collector, Element};
 use super::error::{Fault, XmlError, XmlErrorKind, shortened};
 use super::limits::{XmlLimit, XmlLimits};
@@ -24,6 +24,7 @@ pub(super) fn extract(
         limits,
         open: Vec::new(),
         had_root: false,
+        attributes: Vec::new(),
         attribute_names: Vec::new(),
         collector: Collector::new(mapping, limits),
     };
@@ -43,7 +44,8 @@ struct Walk<'d, 'm> {
     /// The open elements, the root first.
     open: Vec<Element<'d>>,
     had_root: bool,
-    /// The names in one tag; kept for its memory.
+    /// The attributes of the innermost start tag, and their names; kept for their memory.
+    attributes: Vec<Attribute<'d>>,
     attribute_names: Vec<&'d str>,
     collector: Collector<'m>,
 }
@@ -131,20 +133,22 @@ impl<'d> Walk<'d, '_> {
         self.had_root = true;
         let element = Element { name, tag, tag_offset };
         self.open.push(element);
-        self.check_attributes(element)?;
-        self.collector.element_opened(&self.open)
+        self.read_attributes(element)?;
+        self.collector.element_opened(&self.open, &self.attributes)
     }
 
-    /// Refuses attributes that XML does not allow, whether a column wants them or not.
-    fn check_attributes(&mut self, element: Element<'d>) -> Result<(), Fault> {
+    /// Reads the attributes of a start tag, and refuses those that XML does not allow, whether a column wants them or not.
+    fn read_attributes(&mut self, element: Element<'d>) -> Result<(), Fault> {
         let at = |fault: Fault, offset: usize| Fault { offset: fault.offset + offset, ..fault };
-        self.attribute_names.clear();
+        self.attributes.clear();
         for attribute in Attributes::new(element.tag, element.name.len()) {
             let attribute = attribute.map_err(|fault| at(fault, element.tag_offset))?;
             attribute_value(attribute.value)
                 .map_err(|fault| at(fault, element.tag_offset + attribute.value_offset))?;
-            self.attribute_names.push(attribute.name);
+            self.attributes.push(attribute);
         }
+        self.attribute_names.clear();
+        self.attribute_names.extend(self.attributes.iter().map(|attribute| attribute.name));
         match duplicate(&mut self.attribute_names) {
             None => Ok(()),
             Some(name) => {
