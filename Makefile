@@ -9,9 +9,11 @@ export RATE ?= 5000
 export DURATION ?=
 export SEED ?=
 
-# Of `make bench`: 1 for a run of minutes, and names of measures with commas between them (all if empty). It has SEED, too.
+# Of `make bench`: 1 for a run of minutes, names of measures with commas between them (all if empty), and orders of the
+# grown store (2,000,000 if empty). It has SEED, too.
 export QUICK ?=
 export ONLY ?=
+export STORED_ORDERS ?=
 
 help: ## show this list
 	@sed -n -E 's/^([a-z][a-z0-9]*):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

@@ -11,9 +11,8 @@ declare
     begun constant timestamptz := '2025-01-01 00:00:00Z';
     tiers constant text[] := '{BRONZE,BRONZE,SILVER,SILVER,GOLD}';
 begin
-    insert into cdc_customers (customer_id, name, email, tier, region, source_op, source_ts, source_pos, processed_at)
-    select base + i, 'Customer ' || i, 'customer' || i || '@example.com', tiers[1 + i % 5], 'Berlin', 'c', begun, '\x00',
-           now()
+    insert into cdc_customers (customer_id, name, tier, region, source_op, source_ts, source_pos, processed_at)
+    select base + i, 'Customer ' || i, tiers[1 + i % 5], 'Berlin', 'c', begun, '\x00', now()
       from generate_series(0, (orders - 1) / orders_of_a_customer) as i;
 
     insert into cdc_products (product_id, name, category, price, stock_qty, is_active, source_op, source_ts, source_pos,
@@ -21,10 +20,10 @@ begin
     select base + i, 'Product ' || i, 'Category ' || i % 10, 10, 100, true, 'c', begun, '\x00', now()
       from generate_series(0, products - 1) as i;
 
-    insert into cdc_orders (order_id, customer_id, order_date, total_amount, status, created_at, updated_at, source_op,
-                            source_ts, source_pos, processed_at, first_source_ts)
-    select base + i, base + i / orders_of_a_customer, at at time zone 'UTC', 20 + i % 4000, 'DELIVERED',
-           at at time zone 'UTC', at at time zone 'UTC', 'c', at, '\x00', now(), at
+    insert into cdc_orders (order_id, customer_id, order_date, total_amount, status, source_op, source_ts,
+                            source_pos, processed_at, first_source_ts)
+    select base + i, base + i / orders_of_a_customer, at at time zone 'UTC', 20 + i % 4000, 'DELIVERED', 'c', at, '\x00',
+           now(), at
       from generate_series(0, orders - 1) as i,
            lateral (select begun + i % 2592000 * interval '1 second' as at) as t;
 

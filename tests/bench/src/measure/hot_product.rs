@@ -23,7 +23,7 @@ pub(super) async fn run(bench: &Bench, changes: bool) -> anyhow::Result<Reading>
     let server = bench.server_with_workers()?;
     let database = server.scratch(PRESET).await?;
     fill(&database, bench.extent.orders_of_hot_product, 1).await?;
-    database.client.batch_execute("vacuum (analyze)").await?;
+    database.client.batch_execute("analyze").await?;
     set_batch_size(&database, DEFAULT_BATCH).await?;
     let worker = database.worker().await?;
     let mut stopwatch = Stopwatch::start_watching(&database, worker).await?;
