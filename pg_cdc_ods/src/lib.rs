@@ -14,6 +14,7 @@ mod enrich;
 mod explain;
 mod extract_xml;
 mod inbox;
+mod large_tables;
 mod maintenance;
 mod outbox;
 mod plan_cache;
@@ -52,6 +53,7 @@ extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::init();
+    large_tables::install_hook();
     workers::init();
 }
 

@@ -2,9 +2,8 @@
 //! running them.
 //!
 //! A statement here finds the rows that it needs by their keys, as many as the batch has. So it is planned once, for
-//! index lookups, whatever the tables' statistics say: a plan made while a table was empty stays right when it has grown,
-//! and one made for a large table is not bad for a small one. PostgreSQL itself plans a statement anew when a table that
-//! it names changes.
+//! index lookups in tables that are large, whatever their statistics say (`large_tables.rs`). PostgreSQL itself plans a
+//! statement anew when a table that it names changes.
 //!
 //! A statement over the rows that a trigger is told of reads all of them, so it is planned for their number. It is kept
 //! for each table, whose rows they are, and for numbers of that size.
@@ -20,6 +19,7 @@ use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiError, SpiResult};
 
 use crate::changed_rows::ChangedRows;
+use crate::large_tables::planning_for_large_tables;
 use crate::settings_scope::with_settings;
 use crate::spi_rows::Rows;
 
@@ -31,7 +31,15 @@ const MAX_PLANS: usize = 500;
 /// their number costs less than the wrong plan.
 pub(crate) const FEW_ROWS: i64 = 100;
 
-/// What a statement is planned with: where there is an index for the keys, it is used.
+/// How a statement is planned.
+#[derive(Clone, Copy)]
+enum Planning {
+    /// As if all tables were large: where there is an index for the keys, it is used.
+    ByIndex,
+    /// As PostgreSQL estimates.
+    ByEstimate,
+}
+
 const BY_INDEX: [(&CStr, &CStr); 7] = [
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
@@ -108,7 +116,7 @@ fn by_index<'c>(scope: Scope, sql: &str, args: &[DatumWithOid<'_>]) -> SpiResult
             plan
         }
     };
-    plan.execute(args, &BY_INDEX)
+    plan.execute(args, Planning::ByIndex)
 }
 
 /// Runs a statement over changed rows that have their names, and that may write to the table `written`. It is prepared
@@ -135,7 +143,7 @@ pub(crate) fn update_over<'c>(
             plan
         }
     };
-    plan.execute(args, &BY_ESTIMATE)
+    plan.execute(args, Planning::ByEstimate)
 }
 
 /// A prepared statement that outlives the SPI connection that it was made in.
@@ -160,8 +168,8 @@ impl Plan {
         Ok(Self(plan))
     }
 
-    fn execute<'c>(&self, args: &[DatumWithOid<'_>], planned_with: &[(&CStr, &CStr)]) -> SpiResult<Rows<'c>> {
-        self.plan(planned_with);
+    fn execute<'c>(&self, args: &[DatumWithOid<'_>], planning: Planning) -> SpiResult<Rows<'c>> {
+        self.plan(planning);
         let mut values = Vec::with_capacity(args.len());
         let mut nulls = Vec::with_capacity(args.len());
         for arg in args {
@@ -179,19 +187,21 @@ impl Plan {
 
     /// Has the statement planned, if it is not. Only planning has the settings: a trigger that the statement fires is
     /// planned as in any session.
-    fn plan(&self, settings: &[(&CStr, &CStr)]) {
+    fn plan(&self, planning: Planning) {
         if self.is_planned() {
             return;
         }
-        with_settings(settings, || {
-            // SAFETY: a kept plan of one statement; the reference to what it was planned to is given back at once.
-            unsafe {
-                let cached = pg_sys::SPI_plan_get_cached_plan(self.0.as_ptr());
-                if !cached.is_null() {
-                    pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
-                }
+        // SAFETY: a kept plan of one statement; the reference to what it was planned to is given back at once.
+        let plan = || unsafe {
+            let cached = pg_sys::SPI_plan_get_cached_plan(self.0.as_ptr());
+            if !cached.is_null() {
+                pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
             }
-        });
+        };
+        match planning {
+            Planning::ByIndex => with_settings(&BY_INDEX, || planning_for_large_tables(plan)),
+            Planning::ByEstimate => with_settings(&BY_ESTIMATE, plan),
+        }
     }
 
     fn is_planned(&self) -> bool {
