@@ -116,7 +116,7 @@ fn flow_row(measure: &Measure, rounds: &[Round]) -> Vec<String> {
     };
     let deepest = |value: &dyn Fn(&FlowReading) -> Option<u64>| {
         let depth = readings().filter_map(|(_, flow)| value(flow)).max();
-        depth.map_or(NOTHING.to_owned(), |depth| number(depth as f64))
+        depth.map_or(NOTHING.to_owned(), |depth| grouped(&depth.to_string()))
     };
     let work = |process: &str| {
         let seconds = readings().filter_map(|(events, flow)| {
@@ -162,7 +162,11 @@ fn number(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
     }
-    let digits = format!("{value:.0}");
+    grouped(&format!("{value:.0}"))
+}
+
+/// Digits with a comma between thousands.
+fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -207,6 +211,7 @@ mod tests {
 
     #[test]
     fn rates_are_grouped() {
+        assert_eq!(["0", "37", "280237"].map(grouped), ["0", "37", "280,237"]);
         assert_eq!([7.25, 999.6, 36_200.4, 1_420_000.0].map(number), ["7.2", "1,000", "36,200", "1,420,000"]);
     }
 
