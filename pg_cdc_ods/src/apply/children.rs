@@ -3,13 +3,18 @@
 //! Rows that are the same as before are left alone, so that an update of an order that does not touch its document
 //! costs no writes.
 
+use std::collections::HashSet;
+
 use cdc_core::{Plan, RowChange, Value};
+use pgrx::prelude::*;
 
 use super::arrays::{self, parameter};
 use super::column_list::{ColumnList, execute};
 use super::extractions::{ChildTable, EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 use super::statements::key_names;
 use super::targets::Target;
+use crate::plan_cache;
+use crate::sql_error::spi_failed;
 
 /// One row of a child table.
 pub(super) struct ChildRow {
@@ -29,13 +34,62 @@ pub(super) fn replace<'r>(
     changes: &[&RowChange<'_>],
     rows: &dyn Fn(&RowChange<'_>) -> &'r [ChildRow],
 ) {
-    let last_lines: Vec<i64> =
-        changes.iter().map(|change| rows(change).last().map_or(0, |row| row.line_no.into())).collect();
-    remove_surplus(table, xml_column, plan, changes, last_lines);
-    let lines: Vec<(&RowChange<'_>, &ChildRow)> =
-        changes.iter().flat_map(|change| rows(change).iter().map(|row| (*change, row))).collect();
-    if !lines.is_empty() {
-        upsert(table, xml_column, plan, &lines);
+    let (known, new) = partition(table, xml_column, plan, changes);
+    if !known.is_empty() {
+        let last_lines: Vec<i64> =
+            known.iter().map(|change| rows(change).last().map_or(0, |row| row.line_no.into())).collect();
+        remove_surplus(table, xml_column, plan, &known, last_lines);
+    }
+    for (changes, may_conflict) in [(known, true), (new, false)] {
+        let lines: Vec<(&RowChange<'_>, &ChildRow)> =
+            changes.iter().flat_map(|change| rows(change).iter().map(|row| (*change, row))).collect();
+        if !lines.is_empty() {
+            write(table, xml_column, plan, &lines, may_conflict);
+        }
+    }
+}
+
+/// The changes whose documents have rows in the table, and those whose do not: theirs are written more simply.
+fn partition<'c, 'a>(
+    table: &ChildTable,
+    xml_column: &str,
+    plan: &Plan,
+    changes: &[&'c RowChange<'a>],
+) -> (Vec<&'c RowChange<'a>>, Vec<&'c RowChange<'a>>) {
+    let mut list = ColumnList::default();
+    let mut conditions = list.push_key(plan, changes);
+    push_source(&mut list, &mut conditions, table, xml_column, changes.len());
+    let sql = format!(
+        "select e.place from unnest({}) with ordinality as e({}, place) \
+         cross join lateral (select from {} as t where {} limit 1) as found",
+        list.parameters.join(", "),
+        list.elements.join(", "),
+        table.name,
+        conditions.join(" and "),
+    );
+    let read = Spi::connect_mut(|client| {
+        let rows = plan_cache::update(client, &sql, &list.datums)?;
+        rows.iter().map(|row| row.get::<i64>(1)).collect::<spi::SpiResult<HashSet<_>>>()
+    });
+    let known = read.unwrap_or_else(|error| spi_failed("cannot read a child table", &error));
+    let placed = (1_i64..).zip(changes.iter().copied());
+    let (known, new): (Vec<_>, Vec<_>) = placed.partition(|(place, _)| known.contains(&Some(*place)));
+    let changes = |placed: Vec<(i64, _)>| placed.into_iter().map(|(_, change)| change).collect();
+    (changes(known), changes(new))
+}
+
+/// Adds the condition that rows are of documents in this column.
+fn push_source(
+    list: &mut ColumnList,
+    conditions: &mut Vec<String>,
+    table: &ChildTable,
+    xml_column: &str,
+    documents: usize,
+) {
+    if table.has_extracted_from {
+        // An element of each row, not one constant: by a constant alone the index would find the rows of all documents.
+        let sources = parameter("text", vec![Some(xml_column); documents]);
+        conditions.push(format!("t.{EXTRACTED_FROM} = {}", list.push(EXTRACTED_FROM, "text", sources)));
     }
 }
 
@@ -51,14 +105,7 @@ fn remove_surplus(
     let mut conditions = list.push_key(plan, changes);
     let last_lines = parameter("bigint", last_lines.into_iter().map(Some).collect());
     conditions.push(format!("t.{LINE_NO} > {}", list.push(LINE_NO, "bigint", last_lines)));
-    if table.has_extracted_from {
-        // An element of each row, not one constant: by a constant alone the index would find the rows of all documents.
-        let sources = changes.iter().map(|_| Some(xml_column)).collect();
-        conditions.push(format!(
-            "t.{EXTRACTED_FROM} = {}",
-            list.push(EXTRACTED_FROM, "text", parameter("text", sources))
-        ));
-    }
+    push_source(&mut list, &mut conditions, table, xml_column, changes.len());
     let sql = format!(
         "delete from {} as t using unnest({}) as e({}) where {}",
         table.name,
@@ -69,8 +116,14 @@ fn remove_surplus(
     execute(&sql, &list.datums);
 }
 
-/// Inserts rows, or updates those whose values differ.
-fn upsert(table: &ChildTable, xml_column: &str, plan: &Plan, lines: &[(&RowChange<'_>, &ChildRow)]) {
+/// Inserts rows; where some may be there already, updates those whose values differ.
+fn write(
+    table: &ChildTable,
+    xml_column: &str,
+    plan: &Plan,
+    lines: &[(&RowChange<'_>, &ChildRow)],
+    may_conflict: bool,
+) {
     let mut list = ColumnList::default();
     let parents: Vec<&RowChange<'_>> = lines.iter().map(|(change, _)| *change).collect();
     list.push_key(plan, &parents);
@@ -92,22 +145,30 @@ fn upsert(table: &ChildTable, xml_column: &str, plan: &Plan, lines: &[(&RowChang
         list.push_constant(EXTRACTED_FROM, xml_column);
         conflict.push(EXTRACTED_FROM.to_owned());
     }
-    let assignments: Vec<_> = values.iter().map(|name| format!("{name} = excluded.{name}")).collect();
-    let of = |alias: &str| values.iter().map(|name| format!("{alias}.{name}")).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "insert into {} as t ({}) select {} from unnest({}) as e({}) on conflict ({}) do update set {} \
-         where ({}) is distinct from ({})",
+    let mut sql = format!(
+        "insert into {} as t ({}) select {} from unnest({}) as e({})",
         table.name,
         list.targets.join(", "),
         list.expressions.join(", "),
         list.parameters.join(", "),
         list.elements.join(", "),
+    );
+    if may_conflict {
+        sql.push_str(&on_conflict(&conflict, &values));
+    }
+    execute(&sql, &list.datums);
+}
+
+fn on_conflict(conflict: &[String], values: &[String]) -> String {
+    let assignments: Vec<_> = values.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+    let of = |alias: &str| values.iter().map(|name| format!("{alias}.{name}")).collect::<Vec<_>>().join(", ");
+    format!(
+        " on conflict ({}) do update set {} where ({}) is distinct from ({})",
         conflict.join(", "),
         assignments.join(", "),
         of("t"),
         of("excluded"),
-    );
-    execute(&sql, &list.datums);
+    )
 }
 
 /// Removes the rows of keys that have no row in the target any more.

@@ -1,6 +1,6 @@
 //! Keeps what a batch has shown of the columns of its sources: `cdc.source_columns` and `cdc.schema_history`.
 
-use cdc_core::{ColumnDrift, Drift};
+use cdc_core::{ColumnDrift, Drift, Kind};
 use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
@@ -93,7 +93,7 @@ fn record_drifts(
 fn new_type(drift: &Drift) -> Option<&'static str> {
     match drift {
         Drift::Retyped { to, .. } => Some(to.as_str()),
-        Drift::New { kind } => kind.map(|kind| kind.as_str()),
+        Drift::New { kind } => kind.map(Kind::as_str),
         Drift::Missing => None,
     }
 }

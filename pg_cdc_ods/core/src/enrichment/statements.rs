@@ -147,10 +147,10 @@ impl Enrichment {
                 where (select count(*) from fresh) < cardinality($1::text[]) \
                 and k not in (select f.{key} from fresh f))) returning 1), \
              updated as (update {target} t set {assignments}{stamp_assignment} from fresh f \
-                where t.{key} = f.{key} and ({stored}) is distinct from ({values}) returning 1), \
+                where t.{key} = f.{key} and ({stored}) is distinct from ({values}) returning t.{key}), \
              added as (insert into {target} ({columns}{stamp_column}) select {columns}{stamp_value} from fresh f \
-                where not exists (select from {target} t where t.{key} = f.{key}) \
-                returning 1) \
+                where f.{key} not in (select u.{key} from updated u) \
+                and not exists (select from {target} t where t.{key} = f.{key})) \
              select count(*) > count(distinct f.{key}) from fresh f",
             key = quote_name(&self.key),
             query = self.query,
