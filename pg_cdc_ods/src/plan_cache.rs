@@ -23,9 +23,9 @@ use crate::large_tables::planning_for_large_tables;
 use crate::settings_scope::with_settings;
 use crate::spi_rows::Rows;
 
-/// Statements kept. Those of a target are as many as the combinations of columns that its changes set; beyond this
-/// number all are forgotten, and those in use come back.
-const MAX_PLANS: usize = 500;
+/// Statements kept at least, of those used last, and at most twice as many. Those of a target are as many as the
+/// combinations of columns that its changes set; each takes some tens of kilobytes.
+const MANY_PLANS: usize = 1000;
 
 /// Rows in transition tables up to which a statement over them is worth keeping: with more of them, planning it anew for
 /// their number costs less than the wrong plan.
@@ -40,7 +40,10 @@ enum Planning {
     ByEstimate,
 }
 
-const BY_INDEX: [(&CStr, &CStr); 7] = [
+/// What keeps PostgreSQL to index lookups. And over tables that are said to be large it would compile statements, which
+/// costs more than it saves.
+const BY_INDEX: [(&CStr, &CStr); 8] = [
+    (c"jit", c"off"),
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
     (c"enable_hashjoin", c"off"),
@@ -64,21 +67,44 @@ enum Scope {
     FewChangedRows { relation: pg_sys::Oid },
 }
 
+type PlansByText = HashMap<Scope, HashMap<String, Rc<Plan>>>;
+
+/// The statements in two generations: those used since the last change of generations, and those before.
+#[derive(Default)]
+struct Generations {
+    young: PlansByText,
+    young_count: usize,
+    old: PlansByText,
+}
+
 thread_local! {
-    static PLANS: RefCell<HashMap<Scope, HashMap<String, Rc<Plan>>>> = RefCell::default();
+    static PLANS: RefCell<Generations> = RefCell::default();
 }
 
 fn kept(scope: Scope, sql: &str) -> Option<Rc<Plan>> {
-    PLANS.with_borrow(|plans| plans.get(&scope)?.get(sql).cloned())
+    PLANS.with_borrow_mut(|plans| {
+        if let Some(plan) = plans.young.get(&scope).and_then(|plans| plans.get(sql)) {
+            return Some(Rc::clone(plan));
+        }
+        let (sql, plan) = plans.old.get_mut(&scope)?.remove_entry(sql)?;
+        plans.put(scope, sql, &plan);
+        Some(plan)
+    })
 }
 
 fn keep(scope: Scope, sql: &str, plan: &Rc<Plan>) {
-    PLANS.with_borrow_mut(|plans| {
-        if plans.values().map(HashMap::len).sum::<usize>() >= MAX_PLANS {
-            plans.clear();
+    PLANS.with_borrow_mut(|plans| plans.put(scope, sql.to_owned(), plan));
+}
+
+impl Generations {
+    fn put(&mut self, scope: Scope, sql: String, plan: &Rc<Plan>) {
+        if self.young_count >= MANY_PLANS {
+            self.old = std::mem::take(&mut self.young);
+            self.young_count = 0;
         }
-        plans.entry(scope).or_default().insert(sql.to_owned(), Rc::clone(plan));
-    });
+        self.young.entry(scope).or_default().insert(sql, Rc::clone(plan));
+        self.young_count += 1;
+    }
 }
 
 /// Runs a statement that may write, prepared once for each text.

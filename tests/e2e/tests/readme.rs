@@ -16,7 +16,7 @@ use harness::paths;
 use tempfile::TempDir;
 
 /// What the test answers for.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
@@ -24,6 +24,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/decoding.md",
     "docs/enrichment.md",
     "docs/operations.md",
+    "docs/performance.md",
     "docs/push.md",
     "docs/xml.md",
     "docker/README.md",
