@@ -76,8 +76,9 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     Replay { replayed: deliveries + ids.len() as i64, resolved: requeued + resolved.len() as i64 }
 }
 
+/// The columns of a message after the id, as [`inbox::message`] takes them.
 const READ: &str = "
-    select id, seq, stream, original_topic, payload, headers, first_failure_at, message_id
+    select id, seq, stream, original_topic, payload, headers, first_failure_at, null::timestamptz, message_id
       from cdc.dlq where id = any ($1) and status <> 'resolved' and delivery is null order by id for update";
 
 fn read<'c>(client: &mut SpiClient<'c>, ids: &[i64]) -> Rows<'c> {
@@ -88,18 +89,8 @@ fn read<'c>(client: &mut SpiClient<'c>, ids: &[i64]) -> Rows<'c> {
 /// The letters as the messages they were, with their ids.
 fn messages<'r>(letters: &'r Rows<'_>) -> (Vec<i64>, Vec<Message<'r>>) {
     let letter = |row: Row<'r>| {
-        let values = row.values::<8>();
-        let message = Message {
-            seq: values.word(2).unwrap_or_default(),
-            stream: values.text(3).unwrap_or_default(),
-            topic: values.text(4).unwrap_or_default(),
-            payload: values.bytes(5).unwrap_or_default(),
-            headers: values.json(6),
-            received_at: values.word(7).unwrap_or_default(),
-            sent_at: None,
-            message_id: values.text(8),
-        };
-        (values.word(1).unwrap_or_default(), message)
+        let values = row.values();
+        (values.word(1).unwrap_or_default(), inbox::message(&values))
     };
     letters.iter().map(letter).unzip()
 }

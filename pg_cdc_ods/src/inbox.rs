@@ -15,7 +15,7 @@ use pgrx::{JsonB, pg_sys};
 
 use crate::plan_cache;
 use crate::settings::{BATCH_BYTES_KB, ROTATION_SIZE_KB};
-use crate::spi_rows::{Row, Rows};
+use crate::spi_rows::{Row, Rows, Values};
 use crate::sql_error::{self, spi_failed};
 
 /// One message, borrowed from the row that it was read from.
@@ -59,13 +59,12 @@ impl Batch<'_> {
     /// The messages in their order.
     pub(crate) fn messages(&self) -> Vec<Message<'_>> {
         let rows = self.reads.iter().flat_map(|read| read.rows.iter().take(read.count));
-        rows.map(message).collect()
+        rows.map(|row| message(&row.values())).collect()
     }
 }
 
-/// The message in a row of one of the queries below.
-fn message(row: Row<'_>) -> Message<'_> {
-    let values = row.values::<MESSAGE_COLUMNS>();
+/// The message in a row of one of the queries below, or of one with the same columns from the second on.
+pub(crate) fn message<'m>(values: &Values<'m, MESSAGE_COLUMNS>) -> Message<'m> {
     Message {
         seq: values.word(2).unwrap_or_default(),
         stream: values.text(3).unwrap_or_default(),
