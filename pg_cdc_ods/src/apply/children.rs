@@ -12,6 +12,7 @@ use super::arrays::{self, parameter};
 use super::column_list::{ColumnList, execute};
 use super::extractions::{ChildTable, EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 use super::statements::key_names;
+use super::stored_rows::IntegerKeys;
 use super::targets::Target;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
@@ -56,26 +57,58 @@ fn partition<'c, 'a>(
     plan: &Plan,
     changes: &[&'c RowChange<'a>],
 ) -> (Vec<&'c RowChange<'a>>, Vec<&'c RowChange<'a>>) {
+    let known = match IntegerKeys::of(plan, changes) {
+        Some(keys) => known_by_integer(table, xml_column, &keys),
+        None => known_by_join(table, xml_column, plan, changes),
+    };
+    let known = known.unwrap_or_else(|error| spi_failed("cannot read a child table", &error));
+    let placed = (0..).zip(changes.iter().copied());
+    let (known, new): (Vec<_>, Vec<_>) = placed.partition(|(place, _)| known.contains(place));
+    let changes = |placed: Vec<(usize, _)>| placed.into_iter().map(|(_, change)| change).collect();
+    (changes(known), changes(new))
+}
+
+/// The places of the changes whose documents have rows in the table.
+fn known_by_integer(
+    table: &ChildTable,
+    xml_column: &str,
+    keys: &IntegerKeys,
+) -> spi::SpiResult<HashSet<usize>> {
+    let (key, mut datums) = (&keys.column, vec![keys.parameter()]);
+    let mut sql =
+        format!("select t.{key}::bigint from {} as t where t.{key} = any ($1::bigint[])", table.name);
+    if table.has_extracted_from {
+        sql.push_str(&format!(" and t.{EXTRACTED_FROM} = $2"));
+        datums.push(xml_column.to_owned().into());
+    }
+    Spi::connect_mut(|client| {
+        let rows = plan_cache::update(client, &sql, &datums)?;
+        Ok(rows.iter().flat_map(|row| keys.places(row.values::<1>().word(1))).collect())
+    })
+}
+
+/// The same for other keys.
+fn known_by_join(
+    table: &ChildTable,
+    xml_column: &str,
+    plan: &Plan,
+    changes: &[&RowChange<'_>],
+) -> spi::SpiResult<HashSet<usize>> {
     let mut list = ColumnList::default();
     let mut conditions = list.push_key(plan, changes);
     push_source(&mut list, &mut conditions, table, xml_column, changes.len());
     let sql = format!(
-        "select e.place from unnest({}) with ordinality as e({}, place) \
+        "select e.place - 1 from unnest({}) with ordinality as e({}, place) \
          cross join lateral (select from {} as t where {} limit 1) as found",
         list.parameters.join(", "),
         list.elements.join(", "),
         table.name,
         conditions.join(" and "),
     );
-    let read = Spi::connect_mut(|client| {
+    Spi::connect_mut(|client| {
         let rows = plan_cache::update(client, &sql, &list.datums)?;
-        rows.iter().map(|row| row.get::<i64>(1)).collect::<spi::SpiResult<HashSet<_>>>()
-    });
-    let known = read.unwrap_or_else(|error| spi_failed("cannot read a child table", &error));
-    let placed = (1_i64..).zip(changes.iter().copied());
-    let (known, new): (Vec<_>, Vec<_>) = placed.partition(|(place, _)| known.contains(&Some(*place)));
-    let changes = |placed: Vec<(i64, _)>| placed.into_iter().map(|(_, change)| change).collect();
-    (changes(known), changes(new))
+        Ok(rows.iter().filter_map(|row| usize::try_from(row.values::<1>().word(1)?).ok()).collect())
+    })
 }
 
 /// Adds the condition that rows are of documents in this column.

@@ -6,9 +6,8 @@ use cdc_core::{Cell, ChangeKind, Control, Decoded, Decoder, Event, Field, Plan, 
 use pgrx::spi::SpiClient;
 
 use super::documents;
-use super::guard::as_owner;
+use super::row_memory;
 use super::targets::{Target, Targets};
-use super::{row_memory, statements};
 use crate::inbox::Message;
 use crate::settings;
 
@@ -142,20 +141,19 @@ fn explain_change(
 
 /// What becomes of the row.
 fn outcome(client: &mut SpiClient<'_>, target: &Target, plan: &Plan, change: &RowChange<'_>) -> String {
-    let memory = row_memory::recall(client, target, std::slice::from_ref(change));
+    let memory = row_memory::recall(client, target, plan, std::slice::from_ref(change));
     let memory = memory.get(&change.key_bytes);
     let deleted = memory.and_then(|memory| memory.deleted.as_ref());
     if deleted.max(target.truncated_at.as_ref()).is_some_and(|gone| change.position <= *gone) {
         return "nothing: a newer event has deleted the row".to_owned();
     }
-    let stored = as_owner(target, || statements::row_positions(target, plan, &[change]));
-    let text = match (stored.into_iter().flatten().next(), &change.kind) {
+    let text = match (memory.and_then(|memory| memory.row.as_ref()), &change.kind) {
         (None, ChangeKind::Delete) => {
             "nothing but that the key is remembered as deleted: there is no such row"
         }
         (None, ChangeKind::Upsert { .. }) => "a row is inserted",
-        (Some(stored), ChangeKind::Delete) if change.position > stored => "the row is deleted",
-        (Some(stored), ChangeKind::Upsert { .. }) if change.position > stored => "the row is updated",
+        (Some(stored), ChangeKind::Delete) if change.position > *stored => "the row is deleted",
+        (Some(stored), ChangeKind::Upsert { .. }) if change.position > *stored => "the row is updated",
         _ if memory.is_some_and(|memory| memory.columns.is_some()) => {
             "the row is newer; only columns are filled that newer events did not send"
         }

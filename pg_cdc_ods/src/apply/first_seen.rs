@@ -12,7 +12,8 @@ use super::arrays::parameter;
 use super::column_list::{ColumnList, execute};
 use super::guard::as_owner;
 use super::row_memory::Memory;
-use super::statements::{self, times};
+use super::statements::times;
+use super::stored_rows;
 use super::targets::{FIRST_SOURCE_TS, Target};
 use crate::sql_error::spi_failed;
 
@@ -95,5 +96,5 @@ fn lower_rows(target: &Target, plan: &Plan, behind: &[&RowChange<'_>]) {
 /// What rows know of when their keys were first seen, in the order of the changes; microseconds since the Unix epoch.
 pub(super) fn of_rows(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -> Vec<Option<i64>> {
     let micros = format!("(extract(epoch from t.{FIRST_SOURCE_TS}) * 1000000)::bigint");
-    statements::of_rows(target, plan, changes, &micros)
+    stored_rows::of_rows(target, plan, changes, &micros)
 }

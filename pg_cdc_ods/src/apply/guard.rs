@@ -15,14 +15,9 @@ pub(super) fn write_or_halve<'c, 'a>(
     refused: &mut Vec<(&'c RowChange<'a>, Reject)>,
     write: &dyn Fn(&[&RowChange<'_>]) -> i64,
 ) -> i64 {
-    let attempt = std::panic::AssertUnwindSafe(|| as_user(role, || write(changes)));
-    let failure = match subtransaction::run(move || { attempt }()) {
+    let reject = match attempt(role, || write(changes)) {
         Ok(written) => return written,
-        Err(failure) => failure,
-    };
-    let Some(reject) = row_fault(&failure) else {
-        // The server's fault, not a row's: the whole batch is undone and tried again later.
-        raise_again(&failure)
+        Err(reject) => reject,
     };
     if let [change] = changes {
         refused.push((change, reject));
@@ -30,6 +25,14 @@ pub(super) fn write_or_halve<'c, 'a>(
     }
     let (left, right) = changes.split_at(changes.len() / 2);
     write_or_halve(role, left, refused, write) + write_or_halve(role, right, refused, write)
+}
+
+/// Runs a statement with the rights of a role; returns the rows written, or why it failed by the fault of a row, with its
+/// work undone. By the server's fault the whole batch fails, to be tried again later.
+pub(super) fn attempt(role: pg_sys::Oid, write: impl FnOnce() -> i64) -> Result<i64, Reject> {
+    let write = std::panic::AssertUnwindSafe(|| as_user(role, write));
+    subtransaction::run(move || { write }())
+        .map_err(|failure| row_fault(&failure).unwrap_or_else(|| raise_again(&failure)))
 }
 
 /// Why a failure is a row's own, judged by its SQLSTATE; `None` if waiting or repair can heal it.

@@ -23,9 +23,11 @@ mod round;
 mod row_memory;
 mod schema_history;
 mod statements;
+mod stored_rows;
 mod target_cache;
 mod targets;
 mod truncate;
+mod upsert;
 
 use std::time::{Duration, Instant};
 

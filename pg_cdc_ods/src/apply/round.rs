@@ -15,10 +15,12 @@ use pgrx::spi::SpiClient;
 use super::dead_letters::Rejected;
 use super::documents::{self, Documents};
 use super::first_seen::{self, FirstSeen};
-use super::guard::{as_owner, write_or_halve};
+use super::guard::{self, as_owner, write_or_halve};
 use super::row_memory::{self, Memory};
 use super::statements;
+use super::stored_rows;
 use super::targets::Target;
+use super::upsert::Upsert;
 
 /// What a round did.
 #[derive(Default)]
@@ -54,10 +56,11 @@ pub(super) fn apply_round<'a>(
     round: Vec<RowChange<'a>>,
 ) -> RoundOutcome {
     let Ok(plan) = target.plan() else { return RoundOutcome::default() };
-    let memory = row_memory::recall(client, target, &round);
+    let memory = row_memory::recall(client, target, plan, &round);
     let (documents, mut round, outcome) = Documents::extract(target, plan, round);
     let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, &mut round, &memory));
-    let mut writer = Writer { client, target, plan, outcome, has_newer_rows: false, behind: Vec::new() };
+    let mut writer =
+        Writer { client, target, plan, memory: &memory, outcome, has_newer_rows: false, behind: Vec::new() };
     let is_live = |change: &RowChange<'_>| {
         let deleted = memory.get(&change.key_bytes).and_then(|memory| memory.deleted.as_ref());
         deleted.max(target.gone_before()).is_none_or(|position| change.position > *position)
@@ -78,7 +81,7 @@ pub(super) fn apply_round<'a>(
     let (to_merge, whole): (Vec<_>, Vec<_>) =
         live.into_iter().map(marked).partition(|change| change.is_partial() || has_columns(change));
     writer.write(&whole);
-    let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge, &memory) };
+    let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge) };
     if !target.extractions.is_empty() {
         writer.write_documents(&documents, &whole, &merged);
     }
@@ -108,6 +111,8 @@ struct Writer<'w, 'c, 'a> {
     client: &'w mut SpiClient<'c>,
     target: &'w Target,
     plan: &'w Plan,
+    /// What was known of the keys before the round.
+    memory: &'w HashMap<Vec<u8>, Memory>,
     outcome: RoundOutcome,
     /// Whether changes were not written that set columns: their rows are newer, or they were refused.
     has_newer_rows: bool,
@@ -140,13 +145,53 @@ impl<'a> Writer<'_, '_, 'a> {
             by_shape.entry((set_mask(self.plan, change), overflow)).or_default().push(change);
         }
         for ((mask, overflow), changes) in by_shape {
-            let upserted = self.guarded(&changes, &|changes| {
-                statements::upsert(self.target, self.plan, &mask, &overflow, changes)
-            });
-            self.outcome.upserted += upserted;
-            self.has_newer_rows |= upserted < changes.len() as i64;
-            self.note_behind(&changes, upserted);
+            let statements =
+                Upsert { target: self.target, plan: self.plan, mask: &mask, overflow: &overflow };
+            self.upsert(&statements, changes);
         }
+    }
+
+    /// Inserts rows that are new and updates those that are there; a row that is newer stays.
+    fn upsert(&mut self, statements: &Upsert<'_>, changes: Vec<&RowChange<'a>>) {
+        let (present, new): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| self.stored(change).is_some());
+        let (newer, behind): (Vec<_>, Vec<_>) = present
+            .into_iter()
+            .partition(|change| self.stored(change).is_some_and(|row| change.position > *row));
+        self.note_unwritten(&behind, 0);
+        if !new.is_empty() {
+            let written = self.written_at_once(&new, |changes| statements.insert(changes));
+            self.finish(statements, &new, written);
+        }
+        if !newer.is_empty() {
+            let written = self.written_at_once(&newer, |changes| statements.update(changes));
+            self.finish(statements, &newer, written);
+        }
+    }
+
+    /// The rows that a statement has written, none if one of them is refused.
+    fn written_at_once(&self, changes: &[&RowChange<'a>], write: impl Fn(&[&RowChange<'a>]) -> i64) -> i64 {
+        guard::attempt(self.target.owner, || write(changes)).unwrap_or(0)
+    }
+
+    /// Writes what is left of changes of which `written` rows are: one may be refused, or have come or gone meanwhile.
+    fn finish(&mut self, statements: &Upsert<'_>, changes: &[&RowChange<'a>], mut written: i64) {
+        if written < changes.len() as i64 {
+            written += self.guarded(changes, &|changes| statements.insert_or_update(changes));
+        }
+        self.outcome.upserted += written;
+        self.note_unwritten(changes, written);
+    }
+
+    /// The position of the row that a change concerns, before the round.
+    fn stored(&self, change: &RowChange<'_>) -> Option<&Position> {
+        self.memory.get(&change.key_bytes).and_then(|memory| memory.row.as_ref())
+    }
+
+    /// Keeps in mind changes of which not all were written.
+    fn note_unwritten(&mut self, changes: &[&RowChange<'a>], written: i64) {
+        self.has_newer_rows |= written < changes.len() as i64;
+        self.note_behind(changes, written);
     }
 
     /// Keeps changes of which not all were written.
@@ -157,11 +202,12 @@ impl<'a> Writer<'_, '_, 'a> {
     }
 
     /// Compares changes with the rows as they are stored, and writes what is left of them.
-    fn merge(&mut self, changes: Vec<RowChange<'a>>, memory: &HashMap<Vec<u8>, Memory>) -> Merged<'a> {
-        let stored = self.stored_positions(&changes.iter().collect::<Vec<_>>());
+    fn merge(&mut self, changes: Vec<RowChange<'a>>) -> Merged<'a> {
         let (mut merged, mut columns) = (Merged::default(), Vec::new());
-        for (change, position) in changes.into_iter().zip(stored) {
-            let known = memory.get(&change.key_bytes).and_then(|memory| memory.columns.as_ref());
+        for change in changes {
+            let memory = self.memory.get(&change.key_bytes);
+            let position = memory.and_then(|memory| memory.row.clone());
+            let known = memory.and_then(|memory| memory.columns.as_ref());
             let (key, message) = (change.key_bytes.clone(), change.message);
             let is_delete = change.kind == ChangeKind::Delete;
             let row = StoredRow { position: position.as_ref(), columns: known };
@@ -193,7 +239,7 @@ impl<'a> Writer<'_, '_, 'a> {
 
     /// The positions of the rows that changes concern, in the order of the changes; `None` where there is no row.
     fn stored_positions(&self, changes: &[&RowChange<'_>]) -> Vec<Option<Position>> {
-        as_owner(self.target, || statements::row_positions(self.target, self.plan, changes))
+        as_owner(self.target, || stored_rows::positions(self.target, self.plan, changes))
     }
 
     /// Writes changes that are older than their rows but still fill columns of them.

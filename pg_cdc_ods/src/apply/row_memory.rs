@@ -1,23 +1,27 @@
-//! What is remembered of rows beside the rows themselves: deleted keys, and the positions of columns where a row is
-//! not uniform.
+//! What is known of the rows that changes concern: their positions, and what is remembered beside them, of deleted keys and
+//! of columns where a row is not uniform.
 
 use std::collections::HashMap;
 
-use cdc_core::{ColumnPositions, Position, RowChange};
+use cdc_core::{ColumnPositions, Plan, Position, RowChange};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::arrays::{ArrayParameter, parameter, parameter_of};
+use super::guard::as_owner;
 use super::statements::{positions, times};
+use super::stored_rows;
 use super::targets::Target;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
-/// What is remembered of one key.
+/// What is known of one key.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// The position of its newest delete.
+    /// The position of its row, if there is one.
+    pub(super) row: Option<Position>,
+    /// The position of its newest delete. Not told for a change that is newer than the row, and so than the delete.
     pub(super) deleted: Option<Position>,
     /// The earliest time at which the key was seen before that delete, in microseconds since the Unix epoch.
     pub(super) first_ts: Option<i64>,
@@ -30,43 +34,66 @@ const HAS_MEMORY: &str = "
     select exists (select from cdc.tombstones where attachment_id = $1),
            exists (select from cdc.column_positions where attachment_id = $1)";
 
-/// With `offset 0` each key is looked up; else the server could begin with the tombstones and read them all.
 const RECALL_DELETES: &str = "
-    select e.key, t.source_pos, null::jsonb, (extract(epoch from t.first_source_ts) * 1000000)::bigint
-      from unnest($2::bytea[]) as e(key)
-     cross join lateral (select * from cdc.tombstones d where d.attachment_id = $1 and d.key = e.key offset 0) t";
+    select key, source_pos, (extract(epoch from first_source_ts) * 1000000)::bigint
+      from cdc.tombstones where attachment_id = $1 and key = any ($2::bytea[])";
 
-const RECALL: &str = "
-    select e.key, t.source_pos, p.positions, (extract(epoch from t.first_source_ts) * 1000000)::bigint
-      from unnest($2::bytea[]) as e(key)
-      left join cdc.tombstones t on t.attachment_id = $1 and t.key = e.key
-      left join cdc.column_positions p on p.attachment_id = $1 and p.key = e.key
-     where t.key is not null or p.key is not null";
+const RECALL_COLUMNS: &str = "
+    select key, positions from cdc.column_positions where attachment_id = $1 and key = any ($2::bytea[])";
 
-/// What is remembered of the keys of changes; keys without a memory are left out.
+/// What is known of the keys of changes; keys of which nothing is known are left out.
 pub(super) fn recall(
     client: &mut SpiClient<'_>,
     target: &Target,
+    plan: &Plan,
     changes: &[RowChange<'_>],
 ) -> HashMap<Vec<u8>, Memory> {
-    let mut recall = || {
-        let mut found = HashMap::new();
-        let has = plan_cache::update(client, HAS_MEMORY, &[target.attachment_id.into()])?.two()?;
-        let statement = match has {
-            (Some(true), Some(false)) => RECALL_DELETES,
-            (_, Some(true)) => RECALL,
-            _ => return Ok(found),
-        };
-        let args = [target.attachment_id.into(), keys(changes.iter()).datum];
-        let rows = plan_cache::update(client, statement, &args)?;
-        for row in rows.iter() {
-            let deleted = row.get::<Vec<u8>>(2)?.map(|bytes| Position::from_bytes(&bytes));
-            let columns = row.get::<JsonB>(3)?.and_then(|json| serde_json::from_value(json.0).ok());
-            found.insert(row.get(1)?.unwrap_or_default(), Memory { deleted, first_ts: row.get(4)?, columns });
+    let all: Vec<_> = changes.iter().collect();
+    let rows = as_owner(target, || stored_rows::positions(target, plan, &all));
+    let mut known = HashMap::new();
+    let mut not_newer = Vec::new();
+    for (change, row) in all.iter().zip(rows) {
+        // A row without a position is not from an event, and may be there in spite of a delete.
+        let is_newer = |row: &Position| !row.as_bytes().is_empty() && change.position > *row;
+        if !row.as_ref().is_some_and(is_newer) {
+            not_newer.push(*change);
         }
-        Ok(found)
+        if row.is_some() {
+            known.insert(change.key_bytes.clone(), Memory { row, ..Memory::default() });
+        }
+    }
+    let mut recall = || -> spi::Result<()> {
+        let has = plan_cache::update(client, HAS_MEMORY, &[target.attachment_id.into()])?.two()?;
+        if has.0 == Some(true) && !not_newer.is_empty() {
+            let args = [target.attachment_id.into(), sorted_keys(&not_newer).datum];
+            for row in plan_cache::update(client, RECALL_DELETES, &args)?.iter() {
+                let row = row.values::<3>();
+                let memory: &mut Memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
+                memory.deleted = row.bytes(2).map(Position::from_bytes);
+                memory.first_ts = row.word(3);
+            }
+        }
+        if has.1 == Some(true) {
+            let args = [target.attachment_id.into(), sorted_keys(&all).datum];
+            for row in plan_cache::update(client, RECALL_COLUMNS, &args)?.iter() {
+                let row = row.values::<2>();
+                let memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
+                memory.columns = row.json(2).and_then(|json| serde_json::from_value(json.0).ok());
+            }
+        }
+        Ok(())
     };
-    recall().unwrap_or_else(|error| spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error))
+    if let Err(error) = recall() {
+        spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error);
+    }
+    known
+}
+
+/// Keys in the order of an index, which finds sorted ones without sorting them itself.
+fn sorted_keys(changes: &[&RowChange<'_>]) -> ArrayParameter {
+    let mut keys: Vec<_> = changes.iter().map(|change| change.key_bytes.as_slice()).collect();
+    keys.sort_unstable();
+    parameter_of("bytea", keys.into_iter().map(Some))
 }
 
 const KEYS_WITH_COLUMNS: &str = "

@@ -1,66 +1,13 @@
-//! The statements that read and write a target: one for all rows, with an array for each column.
+//! The statements that change parts of a target's rows, or remove them: one for all rows, with an array for each column.
 
 use std::borrow::Cow;
 
 use cdc_core::{ChangeKind, OverflowMerge, PG_EPOCH_UNIX_MICROS, Plan, Position, RowChange, push_quoted};
-use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
 use super::arrays::{self, ArrayParameter};
 use super::column_list::{ColumnList, execute};
-use super::targets::{FIRST_SOURCE_TS, Target};
-use crate::plan_cache;
-use crate::sql_error::spi_failed;
-
-/// Inserts or updates rows whose changes set the columns of `mask`; a row that is newer stays. Returns the rows written.
-pub(super) fn upsert(
-    target: &Target,
-    plan: &Plan,
-    mask: &[bool],
-    overflow: &OverflowMerge,
-    changes: &[&RowChange<'_>],
-) -> i64 {
-    let mut list = ColumnList::default();
-    list.push_cells(plan, mask, changes);
-    push_bookkeeping(&mut list, changes);
-    if target.keeps_first_ts {
-        list.push(
-            FIRST_SOURCE_TS,
-            "timestamp at time zone 'UTC'",
-            times(changes.iter().map(|change| change.first_ts)),
-        );
-    }
-    let key = key_names(plan);
-    let assignments: Vec<String> = list
-        .targets
-        .iter()
-        .filter(|name| !key.contains(name))
-        .map(|name| match name.as_str() {
-            "extra_fields" if *overflow == OverflowMerge::Add => {
-                "extra_fields = coalesce(t.extra_fields || excluded.extra_fields, t.extra_fields, \
-                 excluded.extra_fields)"
-                    .to_owned()
-            }
-            FIRST_SOURCE_TS => {
-                format!("{FIRST_SOURCE_TS} = least(t.{FIRST_SOURCE_TS}, excluded.{FIRST_SOURCE_TS})")
-            }
-            name => format!("{name} = excluded.{name}"),
-        })
-        .collect();
-    let sql = format!(
-        "insert into {} as t ({}, processed_at) select {}, clock_timestamp() from unnest({}) as e({}) \
-         on conflict ({}) do update set {}, processed_at = excluded.processed_at \
-         where t.source_pos is null or excluded.source_pos > t.source_pos",
-        target.name,
-        list.targets.join(", "),
-        list.expressions.join(", "),
-        list.parameters.join(", "),
-        list.elements.join(", "),
-        key.join(", "),
-        assignments.join(", "),
-    );
-    execute(&sql, &list.datums)
-}
+use super::targets::Target;
 
 /// Fills columns of rows that are newer than their change as a whole; bookkeeping columns stay. Returns the rows
 /// written.
@@ -141,61 +88,12 @@ pub(super) fn mark_truncated(target: &Target, position: &Position) -> i64 {
     execute(&sql, &[position.as_bytes().to_vec().into()])
 }
 
-/// The positions of the rows that changes concern, in the order of the changes; `None` where there is no row.
-pub(super) fn row_positions(
-    target: &Target,
-    plan: &Plan,
-    changes: &[&RowChange<'_>],
-) -> Vec<Option<Position>> {
-    let found = of_rows::<Vec<u8>>(target, plan, changes, "coalesce(t.source_pos, '')");
-    found.into_iter().map(|bytes| bytes.map(|bytes| Position::from_bytes(&bytes))).collect()
-}
-
-/// The value of an expression for each row `t` that a change concerns, in the order of the changes.
-pub(super) fn of_rows<T: FromDatum + IntoDatum + Clone>(
-    target: &Target,
-    plan: &Plan,
-    changes: &[&RowChange<'_>],
-    expression: &str,
-) -> Vec<Option<T>> {
-    let mut list = ColumnList::default();
-    let matches = list.push_key(plan, changes);
-    let sql = format!(
-        "select e.place, {expression} from unnest({}) with ordinality as e({}, place) join {} as t on {}",
-        list.parameters.join(", "),
-        list.elements.join(", "),
-        target.name,
-        matches.join(" and "),
-    );
-    let mut found = vec![None; changes.len()];
-    let read = Spi::connect_mut(|client| {
-        for row in plan_cache::update(client, &sql, &list.datums)?.iter() {
-            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
-            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                *slot = row.get(2)?;
-            }
-        }
-        Ok(())
-    });
-    read.unwrap_or_else(|error| spi_failed("cannot read a target", &error));
-    found
-}
-
 pub(super) fn key_names(plan: &Plan) -> Vec<String> {
     plan.key().iter().map(|index| quote_identifier(&plan.columns()[*index].name)).collect()
 }
 
-fn push_bookkeeping(list: &mut ColumnList, changes: &[&RowChange<'_>]) {
-    list.push("extra_fields", "jsonb", extra_fields(changes));
-    let ops = changes.iter().map(|change| Some(change.op.as_str()));
-    list.push("source_op", "text", arrays::parameter_of("text", ops));
-    let source_ts = changes.iter().map(|change| change.source_ts);
-    list.push("source_ts", "timestamp at time zone 'UTC'", times(source_ts));
-    list.push("source_pos", "bytea", positions(changes));
-}
-
 /// The overflow of each change; NULL for one that has none.
-fn extra_fields(changes: &[&RowChange<'_>]) -> ArrayParameter {
+pub(super) fn extra_fields(changes: &[&RowChange<'_>]) -> ArrayParameter {
     let objects = changes.iter().map(|change| match &change.kind {
         ChangeKind::Upsert { overflow, .. } if !overflow.is_empty() => Some(object(overflow)),
         _ => None,

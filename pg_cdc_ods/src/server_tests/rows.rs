@@ -206,4 +206,36 @@ mod tests {
             one("select row(stock_qty, is_active, extra_fields)::text from cdc_products");
         assert_eq!(product.unwrap(), r#"(4,f,"{""STATUS"": ""INACTIVE""}")"#);
     }
+
+    #[pg_test]
+    fn a_row_that_somebody_has_removed_for_good_comes_again() {
+        preset();
+        let rows = "select row(order_id, status, total_amount)::text from cdc_orders";
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1,"STATUS":"a"}"#));
+        ingest(ORDERS, &order("u", 2, r#"{"ORDER_ID":1,"TOTAL_AMOUNT":2}"#));
+        apply();
+        Spi::run("delete from cdc_orders").unwrap();
+        ingest(ORDERS, &order("r", 4, r#"{"ORDER_ID":1,"STATUS":"whole"}"#));
+        apply();
+        ingest(ORDERS, &order("u", 3, r#"{"ORDER_ID":1,"TOTAL_AMOUNT":3}"#));
+        apply();
+        assert_eq!(
+            one::<String>(rows).as_deref(),
+            Some("(1,whole,)"),
+            "nothing is left of what was known of the old row"
+        );
+    }
+
+    #[pg_test]
+    fn rows_without_a_position_do_not_hide_a_delete() {
+        preset();
+        let rows = "select row(order_id, status, total_amount)::text from cdc_orders";
+        ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1,"STATUS":"a"}"#));
+        ingest(ORDERS, &order("d", 5, r#"{"ORDER_ID":1}"#));
+        apply();
+        Spi::run("insert into cdc_orders (order_id, status) values (1, 'by hand')").unwrap();
+        ingest(ORDERS, &order("u", 3, r#"{"ORDER_ID":1,"STATUS":"late"}"#));
+        apply();
+        assert_eq!(one::<String>(rows).as_deref(), Some(r#"(1,"by hand",)"#));
+    }
 }
