@@ -27,26 +27,27 @@ use crate::spi_rows::Rows;
 /// combinations of columns that its changes set; each takes some tens of kilobytes.
 const MANY_PLANS: usize = 1000;
 
-/// Rows in transition tables up to which a statement over them is worth keeping: with more of them, planning it anew for
-/// their number costs less than the wrong plan.
-pub(crate) const FEW_ROWS: i64 = 100;
+/// Rows in transition tables up to which a statement may compare each of them with each.
+const FEW_ROWS: i64 = 100;
 
 /// How a statement is planned.
 #[derive(Clone, Copy)]
 enum Planning {
     /// As if all tables were large: where there is an index for the keys, it is used.
-    ByIndex,
+    Indexes,
+    /// The same, but rows without an index may be joined by a hash table.
+    IndexesOrHash,
     /// As PostgreSQL estimates.
-    ByEstimate,
+    Estimates,
 }
 
 /// What keeps PostgreSQL to index lookups. And over tables that are said to be large it would compile statements, which
 /// costs more than it saves.
 const BY_INDEX: [(&CStr, &CStr); 8] = [
+    (c"enable_hashjoin", c"off"),
     (c"jit", c"off"),
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
-    (c"enable_hashjoin", c"off"),
     (c"enable_mergejoin", c"off"),
     (c"enable_sort", c"off"),
     (c"enable_material", c"off"),
@@ -63,8 +64,10 @@ enum Scope {
     Tables,
     /// `old_rows` and `new_rows` are rows of this table, and so many: the power of ten.
     ChangedRows { relation: pg_sys::Oid, magnitude: u32 },
-    /// They are rows of this table, and at most [`FEW_ROWS`].
+    /// The same, and other tables are looked up by index, which [`FEW_ROWS`] need no hash table for.
     FewChangedRows { relation: pg_sys::Oid },
+    /// The same of more rows.
+    ManyChangedRows { relation: pg_sys::Oid, magnitude: u32 },
 }
 
 type PlansByText = HashMap<Scope, HashMap<String, Rc<Plan>>>;
@@ -116,24 +119,32 @@ pub(crate) fn update<'c>(
     sql: &str,
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
-    by_index(Scope::Tables, sql, args)
+    run(Scope::Tables, Planning::Indexes, sql, args)
 }
 
-/// The same for a statement that looks up by index what few changed rows of a table name, those of `old_rows` and
-/// `new_rows` counted. They have no index themselves, so that the plan may compare each of them with each.
+/// The same for a statement that looks up by index what changed rows of a table name.
+///
+/// They have no index themselves. Few of them may be compared each with each, of more a hash table is made.
 ///
 /// # Errors
 /// As [`update`].
-pub(crate) fn update_over_few<'c>(
+pub(crate) fn look_up_changed<'c>(
     _client: &mut SpiClient<'c>,
-    relation: pg_sys::Oid,
+    rows: &ChangedRows<'_>,
     sql: &str,
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
-    by_index(Scope::FewChangedRows { relation }, sql, args)
+    let relation = rows.relation;
+    match rows.old_len() + rows.new_len() {
+        ..=FEW_ROWS => run(Scope::FewChangedRows { relation }, Planning::Indexes, sql, args),
+        count => {
+            let scope = Scope::ManyChangedRows { relation, magnitude: count.ilog10() };
+            run(scope, Planning::IndexesOrHash, sql, args)
+        }
+    }
 }
 
-fn by_index<'c>(scope: Scope, sql: &str, args: &[DatumWithOid<'_>]) -> SpiResult<Rows<'c>> {
+fn run<'c>(scope: Scope, planning: Planning, sql: &str, args: &[DatumWithOid<'_>]) -> SpiResult<Rows<'c>> {
     let plan = match kept(scope, sql) {
         Some(plan) => plan,
         None => {
@@ -142,7 +153,7 @@ fn by_index<'c>(scope: Scope, sql: &str, args: &[DatumWithOid<'_>]) -> SpiResult
             plan
         }
     };
-    plan.execute(args, Planning::ByIndex)
+    plan.execute(args, planning)
 }
 
 /// Runs a statement over changed rows that have their names, and that may write to the table `written`. It is prepared
@@ -169,7 +180,7 @@ pub(crate) fn update_over<'c>(
             plan
         }
     };
-    plan.execute(args, Planning::ByEstimate)
+    plan.execute(args, Planning::Estimates)
 }
 
 /// A prepared statement that outlives the SPI connection that it was made in.
@@ -225,8 +236,9 @@ impl Plan {
             }
         };
         match planning {
-            Planning::ByIndex => with_settings(&BY_INDEX, || planning_for_large_tables(plan)),
-            Planning::ByEstimate => with_settings(&BY_ESTIMATE, plan),
+            Planning::Indexes => with_settings(&BY_INDEX, || planning_for_large_tables(plan)),
+            Planning::IndexesOrHash => with_settings(&BY_INDEX[1..], || planning_for_large_tables(plan)),
+            Planning::Estimates => with_settings(&BY_ESTIMATE, plan),
         }
     }
 

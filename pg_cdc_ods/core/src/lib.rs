@@ -38,7 +38,9 @@ pub use aggregate::Aggregate;
 pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, merge};
 pub use column_rule::{ColumnRule, ColumnRuleError};
 pub use drift::{ColumnDrift, Completeness, Drift, Kind, Kinds, SourceColumns};
-pub use enrichment::{DeclaredDependency, Dependency, DependencyError, Enrichment, Policy, RowEvent};
+pub use enrichment::{
+    DeclaredDependency, Dependency, DependencyError, Enrichment, KeyForm, Policy, RowEvent,
+};
 pub use envelope::{
     BareRows, Control, DecodeSettings, Decoded, Decoder, Event, EventKey, Message, Operation, decode,
 };

@@ -156,15 +156,15 @@ select cdc.enrich('orders_enriched', '@schema@.cdc_orders_enriched', 'order_id',
     $query$
         select o.order_id, o.customer_id, c.name as customer_name, c.tier as customer_tier, c.region as customer_region,
                o.total_amount, i.item_count, i.items_total,
-               -- Most orders have one item, or none: only more than one have to be sorted and summed up.
-               case when i.item_count < 2 then i.names else (
+               -- Most orders have one product, or none: only more than one have to be sorted and summed up.
+               case when cardinality(i.names) < 2 then i.names else (
                    select coalesce(array_agg(distinct n.name order by n.name), '{}') from unnest(i.names) as n(name))
                end as product_names,
-               case when i.item_count < 2 then i.categories else (
+               case when cardinality(i.categories) < 2 then i.categories else (
                    select coalesce(array_agg(distinct n.category order by n.category), '{}')
                      from unnest(i.categories) as n(category))
                end as product_categories,
-               case when i.item_count < 2 then i.subtotals else (
+               case when cardinality(i.categories) < 2 then i.subtotals else (
                    select coalesce(array_agg(t.total order by t.category), '{}')
                      from (select n.category, sum(n.subtotal) as total
                              from unnest(i.categories, i.subtotals) as n(category, subtotal) group by n.category) t)

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::catalog::{Catalog, ConfiguredEnrichment};
+use super::keys::Keys;
 use super::{collector, queue, refresh};
 use crate::apply::as_user;
 use crate::changed_rows::{self, Change, ChangedRows};
@@ -63,7 +64,7 @@ fn mark_different(
         DirtyKeys::Few(keys) => {
             let part = Some(place).filter(|_| alters_columns_only(dependency, rows));
             if let Err(keys) = collector::collect(enrichment.enrichment_id, part, keys) {
-                queue::put_keys(client, enrichment.enrichment_id, keys, None);
+                queue::put_keys(client, enrichment.enrichment_id, keys.into_texts(), None);
                 workers::wake_at_commit();
             }
         }
@@ -89,7 +90,7 @@ fn put_off(client: &mut SpiClient<'_>, configured: &ConfiguredEnrichment, change
 
 enum DirtyKeys {
     /// So few that they can be made anew with the batch.
-    Few(Vec<String>),
+    Few(Keys),
     /// Too many, or not known because the query failed: to be worked off in steps.
     Many,
 }
@@ -105,15 +106,11 @@ fn dirty_keys(
 ) -> DirtyKeys {
     let changed = rows.old_len() + rows.new_len();
     let limit = changed + i64::from(settings::ENRICH_STEP.get());
-    let statement = configured.enrichment.dirty_keys(dependency, rows.event);
+    let enrichment = &configured.enrichment;
+    let statement = enrichment.dirty_keys(dependency, rows.event);
     let read = |client: &mut SpiClient<'_>| -> spi::Result<_> {
-        let limit = [(limit + 1).into()];
-        let keys = if changed <= plan_cache::FEW_ROWS {
-            plan_cache::update_over_few(client, rows.relation, &statement, &limit)?.one::<Vec<String>>()?
-        } else {
-            client.update(&statement, Some(1), &limit)?.first().get_one()?
-        };
-        Ok(keys.unwrap_or_default())
+        let keys = plan_cache::look_up_changed(client, rows, &statement, &[(limit + 1).into()])?;
+        Keys::read(&keys, enrichment.key_form())
     };
     let attempt = std::panic::AssertUnwindSafe(|| as_user(configured.owner(), || read(client)));
     match subtransaction::run(move || { attempt }()) {

@@ -4,12 +4,13 @@
 //! has not changed is to leave it as it is.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pgrx::spi::SpiClient;
 
 use super::catalog::Catalog;
+use super::keys::Keys;
 
 thread_local! {
     static COLLECTOR: RefCell<Option<Collector>> = const { RefCell::new(None) };
@@ -19,9 +20,9 @@ thread_local! {
 #[derive(Default)]
 pub(super) struct Dirty {
     /// The keys of rows that are made anew as a whole.
-    pub(super) rows: HashSet<String>,
+    pub(super) rows: Option<Keys>,
     /// By the place of a dependency, the keys of rows of which only its columns are.
-    pub(super) parts: BTreeMap<usize, HashSet<String>>,
+    pub(super) parts: BTreeMap<usize, Option<Keys>>,
 }
 
 struct Collector {
@@ -65,13 +66,17 @@ pub(crate) fn catalog() -> Option<Rc<Catalog>> {
 
 /// Keeps keys in memory, of whole rows or only of the columns of a dependency; gives them back if this session does not
 /// collect.
-pub(super) fn collect(enrichment_id: i32, part: Option<usize>, keys: Vec<String>) -> Result<(), Vec<String>> {
+pub(super) fn collect(enrichment_id: i32, part: Option<usize>, keys: Keys) -> Result<(), Keys> {
     COLLECTOR.with_borrow_mut(|current| match current {
         Some(collector) => {
             let dirty = collector.dirty.entry(enrichment_id).or_default();
-            match part {
-                Some(place) => dirty.parts.entry(place).or_default().extend(keys),
-                None => dirty.rows.extend(keys),
+            let known = match part {
+                Some(place) => dirty.parts.entry(place).or_default(),
+                None => &mut dirty.rows,
+            };
+            match known {
+                Some(known) => known.extend(keys),
+                None => *known = Some(keys),
             }
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cdc_core::{Enrichment, UnindexedScan, quote_name, unindexed_scans};
+use cdc_core::{Enrichment, KeyForm, UnindexedScan, quote_name, unindexed_scans};
 use pgrx::Json;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -17,7 +17,7 @@ const ONLY_INDEXES: [(&std::ffi::CStr, &std::ffi::CStr); 3] =
 /// Has the statements of an enriched table planned, and warns of every index that they lack.
 pub(super) fn check(client: &mut SpiClient<'_>, enrichment: &Enrichment) {
     let no_keys = Vec::<Option<String>>::from([None]);
-    let mut plans = vec![explain(client, &enrichment.refresh(), &[no_keys.into()])];
+    let mut plans = vec![explain(client, &enrichment.refresh(KeyForm::Text), &[no_keys.into()])];
     for dependency in &enrichment.dependencies {
         let args = [pgrx::JsonB(serde_json::json!([])).into(), None::<String>.into(), 1_i32.into()];
         plans.push(explain(client, &enrichment.next_keys(dependency), &args));

@@ -11,6 +11,7 @@ mod changes;
 mod collector;
 mod configure;
 mod index_check;
+mod keys;
 mod pending;
 mod queue;
 mod refresh;

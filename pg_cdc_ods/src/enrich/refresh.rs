@@ -5,8 +5,9 @@ use pgrx::spi::SpiClient;
 
 use super::catalog::{Catalog, ConfiguredEnrichment};
 use super::collector::{Collecting, Dirty};
+use super::keys::Keys;
 use super::queue;
-use crate::apply::{as_user, parameter, raise_again, sqlstate};
+use crate::apply::{as_user, raise_again, sqlstate};
 use crate::plan_cache;
 use crate::sql_error::{raise, spi_failed};
 use crate::subtransaction::{self, Failure};
@@ -21,17 +22,30 @@ pub(crate) fn refresh_dirty(client: &mut SpiClient<'_>, collecting: &Collecting)
     let mut left = PASSES * catalog.enrichments.len();
     while let Some((id, Dirty { rows, parts })) = collecting.next_dirty() {
         if left == 0 {
-            let keys = rows.into_iter().chain(parts.into_values().flatten()).collect();
+            let all = rows.into_iter().chain(parts.into_values().flatten());
+            let keys = all.flat_map(Keys::into_texts).collect();
             queue::put_keys(client, id, keys, Some("the enriched tables depend on each other in a circle"));
             continue;
         }
         left -= 1;
-        for (place, mut keys) in parts {
-            keys.retain(|key| !rows.contains(key));
-            refresh_part(client, catalog, id, place, &keys.into_iter().collect::<Vec<_>>());
+        let Some(configured) = catalog.enrichment(id) else { continue };
+        let rows = rows.map(sorted);
+        for (place, keys) in parts {
+            let Some(mut keys) = keys.map(sorted) else { continue };
+            if let Some(rows) = &rows {
+                keys.retain_others(rows);
+            }
+            refresh_part(client, configured, place, &keys);
         }
-        refresh_keys(client, catalog, id, &rows.into_iter().collect::<Vec<_>>());
+        if let Some(rows) = rows {
+            refresh_rows(client, configured, &rows);
+        }
     }
+}
+
+fn sorted(mut keys: Keys) -> Keys {
+    keys.sort();
+    keys
 }
 
 /// Makes the rows of these keys anew. Keys whose row cannot be made are set aside in the queue with the reason.
@@ -41,26 +55,24 @@ pub(super) fn refresh_keys(
     enrichment_id: i32,
     keys: &[String],
 ) {
-    if keys.is_empty() {
-        return;
-    }
     if let Some(configured) = catalog.enrichment(enrichment_id) {
-        let statement = configured.enrichment.refresh();
+        refresh_rows(client, configured, &Keys::Texts(keys.to_vec()));
+    }
+}
+
+/// The same of one enriched table.
+fn refresh_rows(client: &mut SpiClient<'_>, configured: &ConfiguredEnrichment, keys: &Keys) {
+    if !keys.is_empty() {
+        let statement = configured.enrichment.refresh(keys.form());
         refresh_or_halve(client, configured, &statement, keys);
     }
 }
 
 /// Makes the columns of these keys' rows anew that come from one dependency.
-fn refresh_part(
-    client: &mut SpiClient<'_>,
-    catalog: &Catalog,
-    enrichment_id: i32,
-    place: usize,
-    keys: &[String],
-) {
-    if let Some(configured) = catalog.enrichment(enrichment_id).filter(|_| !keys.is_empty()) {
+fn refresh_part(client: &mut SpiClient<'_>, configured: &ConfiguredEnrichment, place: usize, keys: &Keys) {
+    if !keys.is_empty() {
         let enrichment = &configured.enrichment;
-        let statement = enrichment.refresh_columns(&enrichment.dependencies[place]);
+        let statement = enrichment.refresh_columns(&enrichment.dependencies[place], keys.form());
         refresh_or_halve(client, configured, &statement, keys);
     }
 }
@@ -69,11 +81,10 @@ fn refresh_or_halve(
     client: &mut SpiClient<'_>,
     configured: &ConfiguredEnrichment,
     statement: &str,
-    keys: &[String],
+    keys: &Keys,
 ) {
     let run = |client: &mut SpiClient<'_>| -> spi::Result<()> {
-        let keys = parameter("text", keys.iter().map(|key| Some(key.as_str())).collect());
-        let has_several = plan_cache::update(client, statement, &[keys.datum])?.one::<bool>()?;
+        let has_several = plan_cache::update(client, statement, &[keys.parameter()])?.one::<bool>()?;
         if has_several == Some(true) {
             raise(
                 PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
@@ -93,12 +104,12 @@ fn refresh_or_halve(
     if keys.len() == 1 || !is_fault_of_a_row(&failure) {
         let id = configured.enrichment.enrichment_id;
         warning!("cannot refresh {} keys of {}: {}", keys.len(), configured.enrichment.name, failure.message);
-        queue::put_keys(client, id, keys.to_vec(), Some(&failure.message));
+        queue::put_keys(client, id, keys.clone().into_texts(), Some(&failure.message));
         return;
     }
-    let (left, right) = keys.split_at(keys.len() / 2);
-    refresh_or_halve(client, configured, statement, left);
-    refresh_or_halve(client, configured, statement, right);
+    let (left, right) = keys.halves();
+    refresh_or_halve(client, configured, statement, &left);
+    refresh_or_halve(client, configured, statement, &right);
 }
 
 /// Raises an error again that waiting heals and no row or configuration has caused: the batch is tried again later.

@@ -7,7 +7,7 @@ mod dependency;
 mod statements;
 
 pub use dependency::{DeclaredDependency, Dependency, DependencyError, Policy};
-pub use statements::RowEvent;
+pub use statements::{KeyForm, RowEvent};
 
 use serde::Deserialize;
 

@@ -1,6 +1,7 @@
 //! The statements of an enriched table, as text.
 //!
-//! Keys travel as `text[]` and are cast to the key's type, so that keys of any type take the same way.
+//! Integer keys travel as `bigint[]`. Keys of all other types travel as `text[]` and are cast to the key's type, and so do
+//! keys from the queue.
 
 use super::{Dependency, Enrichment, Policy};
 use crate::sql_name::{name_list, quote_name, quote_text};
@@ -27,6 +28,24 @@ impl RowEvent {
     }
 }
 
+/// How keys travel between the server and its extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyForm {
+    /// As `bigint`.
+    Integer,
+    /// As `text`.
+    Text,
+}
+
+impl KeyForm {
+    fn sql_name(self) -> &'static str {
+        match self {
+            Self::Integer => "bigint",
+            Self::Text => "text",
+        }
+    }
+}
+
 impl Dependency {
     /// The quoted name of the table.
     #[must_use]
@@ -42,13 +61,31 @@ impl Dependency {
 }
 
 impl Enrichment {
-    /// The keys that a change of a dependency makes dirty, as an array. `$1`: how many at most.
+    /// How the keys of changed rows travel.
+    #[must_use]
+    pub fn key_form(&self) -> KeyForm {
+        match self.key_type.as_str() {
+            "smallint" | "integer" | "bigint" => KeyForm::Integer,
+            _ => KeyForm::Text,
+        }
+    }
+
+    /// The parameter `$1` as an array of keys.
+    fn sent_keys(&self, form: KeyForm) -> String {
+        match (form.sql_name(), self.key_type.as_str()) {
+            (sent, key_type) if sent == key_type => format!("$1::{sent}[]"),
+            (sent, key_type) => format!("$1::{sent}[]::{key_type}[]"),
+        }
+    }
+
+    /// The keys that a change of a dependency makes dirty, as an array of their [`KeyForm`]. `$1`: how many at most.
     #[must_use]
     pub fn dirty_keys(&self, dependency: &Dependency, event: RowEvent) -> String {
         format!(
             "with changed as ({}) select array_agg(d.key) from \
-             (select k.key::text as key from ({}) as k(key) where k.key is not null{} limit $1) d",
+             (select k.key::{} as key from ({}) as k(key) where k.key is not null{} limit $1) d",
             event.changed(),
+            self.key_form().sql_name(),
             dependency.keys,
             self.only_waiting(dependency),
         )
@@ -127,13 +164,14 @@ impl Enrichment {
         )
     }
 
-    /// Makes the table right for the keys `$1`; returns whether the query gives more than one row for a key.
+    /// Makes the table right for the keys `$1`, each of them once; returns whether the query gives more than one row for a
+    /// key.
     ///
     /// A row that is as it should be is not touched. `INSERT … ON CONFLICT` would do in one step what UPDATE and INSERT do
     /// here, but it locks every row that is there, which is a write, too. Rows are added only by who holds the progress
     /// lock, so that a row cannot come between the two.
     #[must_use]
-    pub fn refresh(&self) -> String {
+    pub fn refresh(&self, form: KeyForm) -> String {
         let stamp = |column, value| if self.stamped { format!(", {column}{value}") } else { String::new() };
         let others: Vec<_> = self.columns.iter().filter(|name| **name != self.key).collect();
         let merged: Vec<_> = others.iter().map(|name| (quote_name(name), self.merged(name, "f"))).collect();
@@ -141,21 +179,19 @@ impl Enrichment {
         let stored: Vec<_> = merged.iter().map(|(name, _)| format!("t.{name}")).collect();
         let values: Vec<_> = merged.iter().map(|(_, value)| value.as_str()).collect();
         format!(
-            "with fresh as materialized (select * from ({query}) q where q.{key} = any ($1::text[]::{key_type}[])), \
-             gone as (delete from {target} t where t.{key} = any (array( \
-                select k from unnest($1::text[]::{key_type}[]) k \
-                where (select count(*) from fresh) < cardinality($1::text[]) \
-                and k not in (select f.{key} from fresh f))) returning 1), \
+            "with fresh as materialized (select * from ({query}) q where q.{key} = any ({keys})), \
+             lost as materialized (select k from unnest({keys}) k where k not in (select f.{key} from fresh f)), \
+             gone as (delete from {target} t where t.{key} = any (array(select k from lost))), \
              updated as (update {target} t set {assignments}{stamp_assignment} from fresh f \
                 where t.{key} = f.{key} and ({stored}) is distinct from ({values}) returning t.{key}), \
              added as (insert into {target} ({columns}{stamp_column}) select {columns}{stamp_value} from fresh f \
                 where f.{key} not in (select u.{key} from updated u) \
                 and not exists (select from {target} t where t.{key} = f.{key})) \
-             select count(*) > count(distinct f.{key}) from fresh f",
+             select (select count(*) from fresh) + (select count(*) from lost) > cardinality($1)",
             key = quote_name(&self.key),
+            keys = self.sent_keys(form),
             query = self.query,
             target = self.target,
-            key_type = self.key_type,
             columns = name_list("", &self.columns),
             stamp_column = stamp("processed_at", ""),
             stamp_value = stamp("clock_timestamp()", ""),
@@ -166,23 +202,23 @@ impl Enrichment {
         )
     }
 
-    /// Makes the columns of a dependency right for the keys `$1` that are in the table; returns whether the query gives more
-    /// than one row for a key. The server leaves out the parts of the query that these columns do not need.
+    /// Makes the columns of a dependency right for the keys `$1` that are in the table, each of them once; returns whether the
+    /// query gives more than one row for a key. The server leaves out the parts of the query that these columns do not need.
     #[must_use]
-    pub fn refresh_columns(&self, dependency: &Dependency) -> String {
+    pub fn refresh_columns(&self, dependency: &Dependency, form: KeyForm) -> String {
         let columns = &dependency.columns;
         let assignments: Vec<_> =
             columns.iter().map(|name| quote_name(name)).map(|name| format!("{name} = f.{name}")).collect();
         format!(
             "with fresh as materialized (select q.{key}, {given} from ({query}) q \
-                where q.{key} = any ($1::text[]::{key_type}[])), \
+                where q.{key} = any ({keys})), \
              updated as (update {target} t set {assignments}{stamp} from fresh f \
                 where t.{key} = f.{key} and ({stored}) is distinct from ({fresh})) \
              select count(*) > count(distinct f.{key}) from fresh f",
             key = quote_name(&self.key),
+            keys = self.sent_keys(form),
             given = name_list("q.", columns),
             query = self.query,
-            key_type = self.key_type,
             target = self.target,
             assignments = assignments.join(", "),
             stamp = if self.stamped { ", processed_at = clock_timestamp()" } else { "" },
