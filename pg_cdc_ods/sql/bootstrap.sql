@@ -146,7 +146,7 @@ select pg_catalog.pg_extension_config_dump('cdc.tombstones', '');
 create table cdc.column_positions (
     attachment_id integer not null,
     key bytea not null,
-    positions jsonb not null,
+    positions json not null,
     primary key (attachment_id, key)
 );
 comment on table cdc.column_positions is

@@ -36,16 +36,16 @@ begin
         target, new_column, type_name, type, field);
     get diagnostics moved = row_count;
     update cdc.column_positions p
-       set positions = jsonb_set(p.positions, '{newer}', (
+       set positions = jsonb_set(p.positions::jsonb, '{newer}', (
                select jsonb_agg(case when f.name is null then n.change else n.change || jsonb_build_object(
                           'overflow', (n.change -> 'overflow') - f.name,
                           'columns', coalesce(n.change -> 'columns', '[]') || to_jsonb(new_column)) end order by n.place)
-                 from jsonb_array_elements(p.positions -> 'newer') with ordinality as n(change, place)
+                 from jsonb_array_elements(p.positions::jsonb -> 'newer') with ordinality as n(change, place)
                  left join lateral (
                      select o.name from jsonb_array_elements_text(n.change -> 'overflow') as o(name)
                       where lower(o.name) = lower(field) limit 1) f on true))
      where p.attachment_id in (select a.attachment_id from unnest(attachments) a)
-       and exists (select from jsonb_array_elements(p.positions -> 'newer') as n(change)
+       and exists (select from jsonb_array_elements(p.positions::jsonb -> 'newer') as n(change)
                     cross join lateral jsonb_array_elements_text(n.change -> 'overflow') as o(name)
                     where lower(o.name) = lower(field));
     if lower(new_column) <> lower(field) then

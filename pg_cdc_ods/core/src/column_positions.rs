@@ -5,8 +5,6 @@
 //! end would depend on the order of delivery. So for such rows, and only for them, the position of each column is
 //! kept. A row is *uniform* when all of its columns have the row's position; then there is nothing to keep.
 
-use std::collections::BTreeMap;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,14 +13,26 @@ use crate::value::push_hex;
 use crate::{Position, Value};
 
 /// The positions of the columns of a row that is not uniform.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnPositions {
-    /// The newest change that told the whole row (or that it was gone): the position of all columns not named here.
+    /// The newest change that told the whole row (or that it was gone): the position of all columns not named below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<Position>,
-    /// Columns of the target that a newer change set.
-    columns: BTreeMap<String, Position>,
-    /// Fields of `extra_fields` that a newer change set.
-    overflow: BTreeMap<String, Position>,
+    /// What newer changes have set, each column by the newest of them.
+    newer: Vec<SetByChange>,
+}
+
+/// What one change has set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SetByChange {
+    /// The position of the change.
+    at: Position,
+    /// Columns of the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<String>,
+    /// Fields of `extra_fields`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overflow: Vec<String>,
 }
 
 /// A row as it is stored.
@@ -66,32 +76,60 @@ pub enum Merge<'a> {
     },
 }
 
+impl SetByChange {
+    fn nothing(at: Position) -> Self {
+        Self { at, columns: Vec::new(), overflow: Vec::new() }
+    }
+}
+
 impl ColumnPositions {
     fn of_uniform(position: Option<&Position>) -> Self {
-        Self { base: position.cloned(), ..Self::default() }
+        Self { base: position.cloned(), newer: Vec::new() }
     }
 
     /// Of a row with this position, whose column `name` is older than any change: the next change that sends it fills
     /// it, even if it is the one that the row is from.
     pub fn without(row: Position, columns: Option<Self>, name: &str) -> Self {
         let mut positions = columns.unwrap_or_else(|| Self::of_uniform(Some(&row)));
-        positions.columns.insert(name.to_owned(), Position::from_bytes(&[]));
+        let mut older = SetByChange::nothing(Position::from_bytes(&[]));
+        older.columns.push(name.to_owned());
+        positions.set(older);
         positions
     }
 
     fn column(&self, name: &str) -> Option<&Position> {
-        self.columns.get(name).or(self.base.as_ref())
+        self.newest(|change| &change.columns, name)
     }
 
     fn overflow(&self, name: &str) -> Option<&Position> {
-        self.overflow.get(name).or(self.base.as_ref())
+        self.newest(|change| &change.overflow, name)
+    }
+
+    fn newest(&self, names: impl Fn(&SetByChange) -> &Vec<String>, name: &str) -> Option<&Position> {
+        let named = self.newer.iter().find(|change| names(change).iter().any(|other| other == name));
+        named.map(|change| &change.at).or(self.base.as_ref())
+    }
+
+    /// What `change` names has its position from now on.
+    fn set(&mut self, change: SetByChange) {
+        for older in &mut self.newer {
+            older.columns.retain(|name| !change.columns.contains(name));
+            older.overflow.retain(|name| !change.overflow.contains(name));
+        }
+        self.newer.retain(|older| !(older.columns.is_empty() && older.overflow.is_empty()));
+        match self.newer.iter_mut().find(|same| same.at == change.at) {
+            Some(same) => {
+                same.columns.extend(change.columns);
+                same.overflow.extend(change.overflow);
+            }
+            None => self.newer.push(change),
+        }
     }
 
     /// Everything that is not newer has this position from now on.
     fn raise_base(&mut self, position: &Position) {
         self.base = Some(position.clone());
-        self.columns.retain(|_, other| *other > *position);
-        self.overflow.retain(|_, other| *other > *position);
+        self.newer.retain(|change| change.at > *position);
     }
 }
 
@@ -113,12 +151,12 @@ fn merge_newest<'a>(plan: &Plan, stored: StoredRow<'_>, change: RowChange<'a>) -
     }
     let uniform = || ColumnPositions::of_uniform(stored.position);
     let mut positions = stored.columns.cloned().unwrap_or_else(uniform);
-    for (column, _) in plan.columns().iter().zip(cells).filter(|(_, cell)| !cell.is_kept()) {
-        positions.columns.insert(column.name.clone(), change.position.clone());
-    }
-    for (name, _) in overflow {
-        positions.overflow.insert(name.to_string(), change.position.clone());
-    }
+    let set = plan.columns().iter().zip(cells).filter(|(_, cell)| !cell.is_kept());
+    positions.set(SetByChange {
+        at: change.position.clone(),
+        columns: set.map(|(column, _)| column.name.clone()).collect(),
+        overflow: overflow.iter().map(|(name, _)| name.to_string()).collect(),
+    });
     Merge::Write { change, is_newest: true, overflow: OverflowMerge::Add, columns: Some(positions) }
 }
 
@@ -133,22 +171,26 @@ fn merge_late<'a>(plan: &Plan, mut positions: ColumnPositions, mut change: RowCh
         ChangeKind::Upsert { cells, overflow, .. } => (cells, overflow),
         ChangeKind::Delete => (cleared(plan), Vec::new()),
     };
+    let mut set = SetByChange::nothing(at.clone());
     for (column, cell) in plan.columns().iter().zip(&mut cells).filter(|(_, cell)| !cell.is_kept()) {
         if !is_newer(positions.column(&column.name)) {
             *cell = Cell::Keep;
         } else if !is_whole {
-            positions.columns.insert(column.name.clone(), at.clone());
+            set.columns.push(column.name.clone());
         }
     }
     overflow.retain(|(name, _)| is_newer(positions.overflow(name)));
     let merge = if is_whole {
         positions.raise_base(&at);
-        OverflowMerge::Retain(positions.overflow.keys().cloned().collect())
+        let mut names: Vec<_> = positions.newer.iter().flat_map(|change| change.overflow.iter().cloned()).collect();
+        names.sort_unstable();
+        OverflowMerge::Retain(names)
     } else {
-        positions.overflow.extend(overflow.iter().map(|(name, _)| (name.to_string(), at.clone())));
         if overflow.is_empty() && cells.iter().all(Cell::is_kept) {
             return Merge::Stale;
         }
+        set.overflow = overflow.iter().map(|(name, _)| name.to_string()).collect();
+        positions.set(set);
         OverflowMerge::Add
     };
     change.kind = ChangeKind::Upsert { cells, overflow, keeps_overflow: !is_whole };
@@ -160,58 +202,6 @@ fn cleared(plan: &Plan) -> Vec<Cell<'static>> {
     let mut cells = vec![Cell::Set(Value::Null); plan.columns().len()];
     plan.key().iter().for_each(|index| cells[*index] = Cell::Keep);
     cells
-}
-
-/// The form that is stored: what a change has set has one position, so each is written once.
-#[derive(Serialize, Deserialize)]
-struct Stored<P, N> {
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    base: Option<P>,
-    newer: Vec<Newer<P, N>>,
-}
-
-/// What one change has set.
-#[derive(Serialize, Deserialize)]
-struct Newer<P, N> {
-    at: P,
-    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    columns: Vec<N>,
-    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    overflow: Vec<N>,
-}
-
-fn none<P>() -> Option<P> {
-    None
-}
-
-impl Serialize for ColumnPositions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut newer: Vec<Newer<&Position, &str>> = Vec::new();
-        let mut set_by = |at| match newer.iter().position(|change| change.at == at) {
-            Some(place) => place,
-            None => {
-                newer.push(Newer { at, columns: Vec::new(), overflow: Vec::new() });
-                newer.len() - 1
-            }
-        };
-        let columns: Vec<_> = self.columns.iter().map(|(name, at)| (set_by(at), name)).collect();
-        let overflow: Vec<_> = self.overflow.iter().map(|(name, at)| (set_by(at), name)).collect();
-        columns.into_iter().for_each(|(place, name)| newer[place].columns.push(name));
-        overflow.into_iter().for_each(|(place, name)| newer[place].overflow.push(name));
-        Stored { base: self.base.as_ref(), newer }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for ColumnPositions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Stored { base, newer } = Stored::<Position, String>::deserialize(deserializer)?;
-        let mut positions = Self { base, ..Self::default() };
-        for Newer { at, columns, overflow } in newer {
-            positions.columns.extend(columns.into_iter().map(|name| (name, at.clone())));
-            positions.overflow.extend(overflow.into_iter().map(|name| (name, at.clone())));
-        }
-        Ok(positions)
-    }
 }
 
 /// As `bytea` prints it, without the prefix.

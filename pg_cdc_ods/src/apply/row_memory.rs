@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use cdc_core::{ColumnPositions, Plan, Position, RowChange};
-use pgrx::JsonB;
+use pgrx::Json;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -78,7 +78,7 @@ pub(super) fn recall(
             for row in plan_cache::update(client, RECALL_COLUMNS, &args)?.iter() {
                 let row = row.values::<2>();
                 let memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
-                memory.columns = row.json(2).and_then(|json| serde_json::from_value(json.0).ok());
+                memory.columns = row.text(2).and_then(|json| serde_json::from_str(json).ok());
             }
         }
         Ok(())
@@ -150,7 +150,7 @@ pub(super) fn remember_deletes(
 
 const REMEMBER_COLUMNS: &str = "
     insert into cdc.column_positions as p (attachment_id, key, positions)
-    select $1, e.key, e.positions::jsonb from unnest($2::bytea[], $3::text[]) as e(key, positions)
+    select $1, e.key, e.positions::json from unnest($2::bytea[], $3::text[]) as e(key, positions)
     on conflict (attachment_id, key) do update set positions = excluded.positions";
 
 const FORGET_COLUMNS: &str = "
@@ -199,7 +199,7 @@ pub(super) fn forget_column(client: &mut SpiClient<'_>, target: &Target, row: (&
     let (key, position, column) = row;
     let known = client
         .select(READ_COLUMNS, Some(1), &[target.attachment_id.into(), key.into()])
-        .and_then(|rows| if rows.is_empty() { Ok(None) } else { rows.first().get_one::<JsonB>() });
+        .and_then(|rows| if rows.is_empty() { Ok(None) } else { rows.first().get_one::<Json>() });
     let known = known.unwrap_or_else(|error| spi_failed("cannot read cdc.column_positions", &error));
     let known = known.and_then(|json| serde_json::from_value(json.0).ok());
     let positions = ColumnPositions::without(position.clone(), known, column);
