@@ -15,6 +15,7 @@ $$;
 -- Evaluated for every message: a pinned search path would cost a change of settings each time, and it needs none.
 alter function cdc.inbox_slot() reset search_path;
 alter function cdc.wake_apply_worker() reset search_path;
+alter function cdc.hold_back_messages() reset search_path;
 
 grant execute on function cdc.inbox_slot() to cdc_writer, cdc_admin;
 grant execute on function cdc.ingest(text, text, jsonb) to cdc_writer, cdc_admin;

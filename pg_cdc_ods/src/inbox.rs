@@ -1,20 +1,18 @@
-//! The inbox: messages in by `cdc.ingest`, out in batches, its partitions emptied by truncation.
+//! The inbox: messages in by `cdc.ingest`, out in batches.
 //!
 //! What has been applied is told by transactions, not by numbers: `seq` does not follow commit order. A *tick* is a
 //! snapshot; its messages are those of transactions visible in it and not in the snapshot of the tick before. They
 //! are read in order of transaction and `seq`, which within a stream (one writer at a time) is the order they were
 //! written in, whatever other writers do.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
-
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use pgrx::{JsonB, pg_sys};
 
+use crate::inbox_partitions;
 use crate::plan_cache;
-use crate::settings::{BATCH_BYTES_KB, ROTATION_SIZE_KB};
+use crate::settings::BATCH_BYTES_KB;
 use crate::spi_rows::{Row, Rows, Values};
 use crate::sql_error::{self, spi_failed};
 
@@ -75,31 +73,6 @@ pub(crate) fn message<'m>(values: &Values<'m, MESSAGE_COLUMNS>) -> Message<'m> {
         sent_at: values.word(8),
         message_id: values.text(9),
     }
-}
-
-/// How often partitions are looked at while messages keep coming.
-const ROTATION_INTERVAL: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// The slot that this transaction writes to: (local transaction id, slot).
-    static SLOT: Cell<Option<(u32, i16)>> = const { Cell::new(None) };
-    /// Whether messages have been read since the last rotation, and when that was.
-    static HAS_APPLIED: Cell<bool> = const { Cell::new(false) };
-    static ROTATED: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-#[pg_extern(stable, parallel_unsafe, sql = false)]
-fn inbox_slot() -> i16 {
-    // SAFETY: MyProc is this backend's own entry, set before any function can be called.
-    let transaction = unsafe { (*pg_sys::MyProc).lxid };
-    if let Some((_, slot)) = SLOT.get().filter(|(cached, _)| *cached == transaction) {
-        return slot;
-    }
-    let slot = Spi::get_one::<i16>("select current_slot from cdc.inbox_rotation")
-        .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox_rotation", &error))
-        .unwrap_or(0);
-    SLOT.set(Some((transaction, slot)));
-    slot
 }
 
 #[pg_extern]
@@ -278,7 +251,9 @@ impl<'c> Read<'c> {
             self.count += count as i64;
             self.reads.push(Taken { rows, count });
         }
-        HAS_APPLIED.set(HAS_APPLIED.get() || self.count > 0);
+        if self.count > 0 {
+            inbox_partitions::note_applied();
+        }
         self.is_full = self.count >= limit || self.bytes >= batch_bytes;
     }
 
@@ -292,7 +267,7 @@ impl<'c> Read<'c> {
 }
 
 /// Runs a statement; returns the rows written.
-fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) -> usize {
+pub(crate) fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) -> usize {
     let written = plan_cache::update(client, sql, args).map(|rows| rows.len());
     written.unwrap_or_else(|error| spi_failed("cannot update cdc.inbox_progress", &error))
 }
@@ -300,56 +275,4 @@ fn run(client: &mut SpiClient<'_>, sql: &str, args: &[DatumWithOid<'_>]) -> usiz
 /// The time of day.
 pub(crate) fn now() -> TimestampWithTimeZone {
     pgrx::datum::datetime_support::now()
-}
-
-/// Whether this process, which goes on applying, has applied something and not rotated for a while.
-pub(crate) fn rotation_is_due() -> bool {
-    let (applied, rotated) = (HAS_APPLIED.get(), ROTATED.get());
-    applied && rotated.is_none_or(|rotated| rotated.elapsed() >= ROTATION_INTERVAL)
-}
-
-/// Empties partitions whose messages are all applied, and lets the next one take over from a full one.
-///
-/// A partition that somebody writes to or reads is left for the next time; nobody waits for this.
-pub(crate) fn rotate(client: &mut SpiClient<'_>) {
-    HAS_APPLIED.set(false);
-    ROTATED.set(Some(Instant::now()));
-    let limit = i64::from(ROTATION_SIZE_KB.get()) * 1024;
-    let current =
-        Spi::get_one::<i16>("select current_slot from cdc.inbox_rotation").ok().flatten().unwrap_or(0);
-    for slot in (0..3).filter(|slot| *slot != current) {
-        truncate_if_applied(client, slot);
-    }
-    let next = (current + 1) % 3;
-    if partition_bytes(current) >= limit && partition_bytes(next) == 0 {
-        run(client, "update cdc.inbox_rotation set current_slot = $1", &[next.into()]);
-    }
-}
-
-fn partition_bytes(slot: i16) -> i64 {
-    let sql = "select pg_relation_size(format('cdc.inbox_%s', $1::smallint)::regclass)";
-    Spi::get_one_with_args::<i64>(sql, &[slot.into()]).ok().flatten().unwrap_or(0)
-}
-
-fn truncate_if_applied(client: &mut SpiClient<'_>, slot: i16) {
-    if partition_bytes(slot) == 0 {
-        return;
-    }
-    let name = format!("cdc.inbox_{slot}");
-    let Ok(Some(relation)) =
-        Spi::get_one_with_args::<pg_sys::Oid>("select $1::regclass::oid", &[name.as_str().into()])
-    else {
-        return;
-    };
-    // SAFETY: takes a lock that the transaction's end releases; does not wait.
-    let locked = unsafe { pg_sys::ConditionalLockRelationOid(relation, pg_sys::AccessExclusiveLock as i32) };
-    if !locked {
-        return;
-    }
-    // With the lock held nobody can have written what this transaction does not see.
-    let sql = "select exists (select from cdc.inbox_unapplied where slot = $1)";
-    let unapplied = Spi::get_one_with_args::<bool>(sql, &[slot.into()]).ok().flatten().unwrap_or(true);
-    if !unapplied {
-        run(client, &format!("truncate {name}"), &[]);
-    }
 }

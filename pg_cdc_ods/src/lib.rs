@@ -14,6 +14,7 @@ mod enrich;
 mod explain;
 mod extract_xml;
 mod inbox;
+mod inbox_partitions;
 mod large_tables;
 mod maintenance;
 mod outbox;

@@ -31,6 +31,8 @@ static XML_MAX_TOTAL_TEXT_KB: GucSetting<i32> =
     GucSetting::<i32>::new((XmlLimits::DEFAULT_TOTAL_TEXT_BYTES / 1024) as i32);
 /// Size from which a partition of the inbox is left for the next one and emptied, in kB.
 pub(crate) static ROTATION_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+/// Size from which a partition of the inbox takes no more messages, in kB; 0 is no limit.
+pub(crate) static INBOX_LIMIT_KB: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024 * 1024);
 /// How long the apply worker sleeps when nobody wakes it, in milliseconds.
 pub(crate) static NAPTIME_MS: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 /// How often a dead letter that time may heal is tried again by itself.
@@ -105,6 +107,16 @@ pub(crate) fn init() {
         &ROTATION_SIZE_KB,
         64,
         i32::MAX / 2,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.inbox_limit",
+        c"Size from which the inbox takes no more messages until those that wait are applied.",
+        c"Meanwhile they wait in the broker's queue. Of the partition that takes messages; 0 is no limit.",
+        &INBOX_LIMIT_KB,
+        0,
+        i32::MAX,
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );

@@ -66,6 +66,9 @@ fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
             "as an administrator: grant cdc_writer to the role of POSTGRES_USER"
         }
         SqlState::TOO_MANY_CONNECTIONS => "raise max_connections of the server, or end other sessions",
+        SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
+            "messages wait in the queue until those in the inbox are applied: see cdc.stat_streams and cdc.stat_workers"
+        }
         SqlState::DISK_FULL => "free disk space on the server",
         SqlState::READ_ONLY_SQL_TRANSACTION => {
             "this is a stand-by server; point POSTGRES_HOST at the primary"

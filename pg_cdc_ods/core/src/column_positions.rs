@@ -182,7 +182,8 @@ fn merge_late<'a>(plan: &Plan, mut positions: ColumnPositions, mut change: RowCh
     overflow.retain(|(name, _)| is_newer(positions.overflow(name)));
     let merge = if is_whole {
         positions.raise_base(&at);
-        let mut names: Vec<_> = positions.newer.iter().flat_map(|change| change.overflow.iter().cloned()).collect();
+        let mut names: Vec<_> =
+            positions.newer.iter().flat_map(|change| change.overflow.iter().cloned()).collect();
         names.sort_unstable();
         OverflowMerge::Retain(names)
     } else {

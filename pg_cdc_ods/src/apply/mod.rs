@@ -36,6 +36,7 @@ use pgrx::spi::SpiClient;
 
 use crate::enrich;
 use crate::inbox::{self, Message};
+use crate::inbox_partitions;
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
@@ -84,12 +85,12 @@ pub(crate) struct BatchOutcome {
 /// empties partitions of the inbox.
 pub(crate) fn apply_batch() -> BatchOutcome {
     Spi::connect_mut(|client| {
-        let (has_work, rotates) = (inbox::has_work(client), inbox::rotation_is_due());
+        let (has_work, rotates) = (inbox::has_work(client), inbox_partitions::rotation_is_due());
         if !(has_work || rotates) || !inbox::lock_progress(client) {
             return BatchOutcome { sent_at: Vec::new(), more: false };
         }
         if rotates {
-            inbox::rotate(client);
+            inbox_partitions::rotate(client);
         }
         let batch = inbox::next_batch(client, BATCH_SIZE.get().into());
         let messages = batch.messages();
@@ -209,7 +210,7 @@ fn set_paused(paused: bool) {
 /// Applies a batch; with nothing to apply there is time to empty partitions. The caller holds the progress lock.
 fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Counts {
     if messages.is_empty() {
-        inbox::rotate(client);
+        inbox_partitions::rotate(client);
         return Counts::default();
     }
     let applied = apply_messages(client, messages);

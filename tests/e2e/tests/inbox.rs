@@ -2,11 +2,22 @@
 
 use harness::cluster::{Cluster, StopMode};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 async fn database(cluster: &Cluster) -> anyhow::Result<Client> {
     let client = cluster.connect("postgres").await?;
     client.batch_execute("create extension pg_cdc_ods; select cdc.install_preset('ecommerce')").await?;
     Ok(client)
+}
+
+/// The same with settings of the extension.
+async fn database_with(cluster: &Cluster, settings: &[(&str, &str)]) -> anyhow::Result<Client> {
+    let client = database(cluster).await?;
+    for (name, value) in settings {
+        client.batch_execute(&format!("alter system set pg_cdc_ods.{name} = '{value}'")).await?;
+    }
+    client.batch_execute("select pg_reload_conf()").await?;
+    cluster.connect("postgres").await
 }
 
 async fn ingest_order(client: &Client, id: i64) -> anyhow::Result<()> {
@@ -94,13 +105,7 @@ async fn a_crash_of_the_server_loses_nothing() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_inbox_is_emptied_by_truncation_without_losing_what_waits() -> anyhow::Result<()> {
     let cluster = Cluster::start_without_workers()?;
-    let client = database(&cluster).await?;
-    client.batch_execute("alter system set pg_cdc_ods.inbox_rotation_size = '64kB'").await?;
-    client.batch_execute("select pg_reload_conf()").await?;
-    let client = {
-        drop(client);
-        cluster.connect("postgres").await?
-    };
+    let client = database_with(&cluster, &[("inbox_rotation_size", "64kB")]).await?;
     let stage = "insert into cdc.inbox (topic, payload)
         select 'cdc/oracle/SALES/ORDERS/insert',
                convert_to(format('{\"op\":\"c\",\"after\":{\"ORDER_ID\":%s},\"source\":{\"scn\":\"%s\"}}', id, id), 'UTF8')
@@ -115,6 +120,35 @@ async fn the_inbox_is_emptied_by_truncation_without_losing_what_waits() -> anyho
     let left: i64 = client.query_one(bytes, &[]).await?.get(0);
     // Each round stages some 400 kB; without truncation there would be over 3 MB.
     assert!(left < 1_500_000, "{left} bytes are left in the inbox");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_inbox_at_its_limit_takes_messages_again_when_those_in_it_are_applied() -> anyhow::Result<()> {
+    let cluster = Cluster::start_without_workers()?;
+    let settings = [("inbox_rotation_size", "64kB"), ("inbox_limit", "1MB")];
+    let client = database_with(&cluster, &settings).await?;
+    // Most of it is stored apart from the rows.
+    let stage = "insert into cdc.inbox (topic, payload)
+        select 'cdc/oracle/SALES/ORDERS/insert',
+               convert_to(format('{\"op\":\"c\",\"after\":{\"ORDER_ID\":%s,\"NOTE\":\"%s\"},\"source\":{\"scn\":\"%s\"}}',
+                                 id, repeat('x', 5000), id), 'UTF8')
+          from generate_series($1::bigint, $1::bigint + 99) as id";
+    let mut staged = 0;
+    let refused = loop {
+        match client.execute(stage, &[&(staged + 1)]).await {
+            Ok(_) => staged += 100,
+            Err(error) => break error,
+        }
+        assert!(staged < 1000, "{staged} messages of 5 kB have been taken");
+    };
+    assert_eq!(refused.code(), Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED), "{refused:?}");
+
+    assert_eq!(apply(&client).await?, staged);
+    assert_eq!(apply(&client).await?, 0);
+    client.execute(stage, &[&(staged + 1)]).await?;
+    assert_eq!(apply(&client).await?, 100);
+    assert_eq!(order_ids(&client).await?, (1..=staged + 100).collect::<Vec<_>>());
     Ok(())
 }
 
