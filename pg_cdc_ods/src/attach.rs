@@ -49,8 +49,8 @@ fn attach(
             None => to_be_created(client, target, key, &columns.0),
         };
         let args = [
-            source.schema.into(),
-            source.table.into(),
+            source.schema().into(),
+            source.table().into(),
             schema.into(),
             name.into(),
             key.into(),
@@ -107,7 +107,7 @@ fn detach(source: &str) {
         invalid("source", source, "Write it as in cdc.attachments: SCHEMA.TABLE or *.TABLE.")
     };
     let sql = "delete from cdc.attachments where source_schema = $1 and source_table = $2";
-    let args = [table.schema.as_str().into(), table.table.as_str().into()];
+    let args = [table.schema().into(), table.table().into()];
     let deleted = Spi::connect_mut(|client| client.update(sql, None, &args).map(|rows| rows.len()));
     match deleted {
         Ok(0) => raise(

@@ -68,7 +68,7 @@ const REMOVE: &str = "
 #[pg_extern]
 fn drop_xml(source: &str, xml_column: &str) {
     let table = parse_source(source);
-    let args = [table.schema.as_str().into(), table.table.as_str().into(), xml_column.into()];
+    let args = [table.schema().into(), table.table().into(), xml_column.into()];
     match Spi::connect_mut(|client| client.update(REMOVE, None, &args).map(|rows| rows.len())) {
         Ok(0) => raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
@@ -89,7 +89,7 @@ fn parse_source(source: &str) -> SourceTable {
 impl Parent {
     fn find(client: &mut SpiClient<'_>, source: &str) -> Self {
         let name = parse_source(source);
-        let args = [name.schema.as_str().into(), name.table.as_str().into()];
+        let args = [name.schema().into(), name.table().into()];
         let found = client.select(FIND_PARENT, Some(1), &args).and_then(|rows| {
             let row = rows.first();
             if row.is_empty() {

@@ -22,6 +22,7 @@ mod key;
 mod latency;
 mod plan;
 mod position;
+mod recent;
 mod reject;
 mod row;
 mod schema;

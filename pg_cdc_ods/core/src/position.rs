@@ -37,7 +37,7 @@ const TEXT_BYTES_MAX: usize = 200;
 pub struct Position(Vec<u8>);
 
 /// The fields of a `source` block that tell the order of events, as texts.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Coordinates<'a> {
     pub(crate) scn: Option<Cow<'a, str>>,
     pub(crate) commit_scn: Option<Cow<'a, str>>,
@@ -89,11 +89,12 @@ impl Position {
     pub(crate) fn from_source(source: &Coordinates<'_>, is_snapshot: bool) -> Option<Self> {
         let start = || Self(Vec::with_capacity(64)).byte(CLASS_COORDINATES);
         let phase = if is_snapshot { PHASE_SNAPSHOT } else { PHASE_STREAM };
-        let position = if let Some(major) = digits(&source.commit_scn).or_else(|| digits(&source.scn)) {
+        let scn = digits(&source.scn);
+        let position = if let Some(major) = digits(&source.commit_scn).or(scn) {
             start()
                 .number(major)
                 .byte(phase)
-                .number(digits(&source.scn).unwrap_or(major))
+                .number(scn.unwrap_or(major))
                 .text(source.rs_id.as_deref())
                 .number(digits(&source.ssn).unwrap_or(0))
                 .text(source.lcr_position.as_deref())

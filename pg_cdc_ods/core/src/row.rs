@@ -1,6 +1,8 @@
 //! A row image: the columns of an event, with what its schema says of each.
 
 use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::schema::{Schema, SemanticType};
 use crate::{ValueError, json};
@@ -46,13 +48,48 @@ impl<'a> From<&'a str> for Field<'a> {
     }
 }
 
+/// The names of the columns of a row, in its order. Rows that have the same may share them.
+#[derive(Debug)]
+pub(crate) struct ColumnNames<'a> {
+    names: Vec<Cow<'a, str>>,
+    id: u64,
+}
+
+impl<'a> ColumnNames<'a> {
+    pub(crate) fn new(names: Vec<Cow<'a, str>>) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self { names, id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// The names themselves.
+    pub(crate) fn as_slice(&self) -> &[Cow<'a, str>] {
+        &self.names
+    }
+
+    /// A number that no others have had since the program began. Whoever remembers something of these names finds by it,
+    /// without a look at them, that a row has them again.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
 /// A row image: column names and their values, in the order of the event.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row<'a>(Vec<(Cow<'a, str>, Field<'a>)>);
+#[derive(Debug, Clone)]
+pub struct Row<'a> {
+    names: Rc<ColumnNames<'a>>,
+    fields: Vec<Field<'a>>,
+}
 
 impl<'a> Row<'a> {
     pub(crate) fn new(columns: Vec<(Cow<'a, str>, Field<'a>)>) -> Self {
-        Self(columns)
+        let (names, fields) = columns.into_iter().unzip();
+        Self { names: Rc::new(ColumnNames::new(names)), fields }
+    }
+
+    /// A row of the same columns as others; there is a value for each name.
+    pub(crate) fn of(names: Rc<ColumnNames<'a>>, fields: Vec<Field<'a>>) -> Self {
+        debug_assert_eq!(names.names.len(), fields.len());
+        Self { names, fields }
     }
 
     /// The columns and their JSON in the order of the event; where a name comes twice, the later one counts.
@@ -62,29 +99,47 @@ impl<'a> Row<'a> {
 
     /// The columns with what their schema says of them, in the same order.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&str, Field<'a>)> {
-        self.0.iter().map(|(name, field)| (name.as_ref(), *field))
+        self.names.names.iter().map(AsRef::as_ref).zip(self.fields.iter().copied())
+    }
+
+    /// The names of the columns.
+    pub(crate) fn names(&self) -> &ColumnNames<'a> {
+        &self.names
     }
 
     /// The column at a place below [`Row::len`].
     pub(crate) fn at(&self, place: usize) -> (&Cow<'a, str>, Field<'a>) {
-        let (name, field) = &self.0[place];
-        (name, *field)
+        (&self.names.names[place], self.fields[place])
     }
 
     /// The number of columns.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
     /// Whether the image has no columns at all, as the `before` of some updates.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
     /// Gives the columns the types that a schema has for them.
     pub(crate) fn set_types(&mut self, schema: &Schema) {
-        for (place, (name, field)) in self.0.iter_mut().enumerate() {
+        for (place, (name, field)) in self.names.names.iter().zip(&mut self.fields).enumerate() {
             field.semantic = schema.semantic_at(place, name);
         }
     }
 }
+
+impl Default for Row<'_> {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl PartialEq for Row<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.names.names == other.names.names && self.fields == other.fields
+    }
+}
+
+impl Eq for Row<'_> {}

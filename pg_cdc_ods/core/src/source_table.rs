@@ -1,14 +1,16 @@
 //! The name of a table at the source, e.g. `ECOM.ORDERS`.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A table at the source: schema and name, spelled as the source spells them.
+/// A table at the source: schema and name, spelled as the source spells them. A copy costs next to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceTable {
-    /// The schema (for sources without schemas, the database).
-    pub schema: String,
-    /// The table.
-    pub table: String,
+pub struct SourceTable(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Names {
+    schema: String,
+    table: String,
 }
 
 impl SourceTable {
@@ -17,7 +19,17 @@ impl SourceTable {
 
     /// Makes a name from its two parts.
     pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
-        Self { schema: schema.into(), table: table.into() }
+        Self(Arc::new(Names { schema: schema.into(), table: table.into() }))
+    }
+
+    /// The schema (for sources without schemas, the database).
+    pub fn schema(&self) -> &str {
+        &self.0.schema
+    }
+
+    /// The table.
+    pub fn table(&self) -> &str {
+        &self.0.table
     }
 
     /// Reads `SCHEMA.TABLE`, `*.TABLE` or `TABLE` (any schema) as it is written in a configuration.
@@ -31,17 +43,23 @@ impl SourceTable {
 
     /// Takes schema and table from a topic of the form `…/{schema}/{table}/{operation}`.
     pub fn from_topic(topic: &str) -> Option<Self> {
+        let (schema, table) = Self::names_in_topic(topic)?;
+        Some(Self::new(schema, table))
+    }
+
+    /// The two parts as they stand in a topic.
+    pub(crate) fn names_in_topic(topic: &str) -> Option<(&str, &str)> {
         let mut levels = topic.rsplit('/');
         let _operation = levels.next()?;
         let table = levels.next().filter(|level| !level.is_empty())?;
         let schema = levels.next().filter(|level| !level.is_empty())?;
-        Some(Self::new(schema, table))
+        Some((schema, table))
     }
 }
 
 impl fmt::Display for SourceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.table)
+        write!(f, "{}.{}", self.schema(), self.table())
     }
 }
 

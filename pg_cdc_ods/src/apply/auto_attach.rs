@@ -42,10 +42,10 @@ pub(super) fn attach_themselves(
     let schema = text(&settings::AUTO_ATTACH_SCHEMA).unwrap_or_else(|| "public".to_owned());
     for (source, key) in keys {
         let args = [
-            source.schema.as_str().into(),
-            source.table.as_str().into(),
+            source.schema().into(),
+            source.table().into(),
             schema.as_str().into(),
-            source.table.to_lowercase().into(),
+            source.table().to_lowercase().into(),
             key.into(),
             role.as_str().into(),
         ];
@@ -64,7 +64,7 @@ fn key(event: &Event<'_>) -> Option<Vec<String>> {
         return Some(columns.columns().map(|(name, _)| name.to_lowercase()).collect());
     }
     let row = event.after.as_ref().or(event.before.as_ref())?;
-    let candidates = text(&settings::AUTO_ATTACH_KEY)?.replace("{table}", &event.source.table).to_lowercase();
+    let candidates = text(&settings::AUTO_ATTACH_KEY)?.replace("{table}", event.source.table()).to_lowercase();
     let has_column = |name: &&str| row.columns().any(|(column, _)| column.to_lowercase() == **name);
     candidates.split(',').map(str::trim).find(has_column).map(|name| vec![name.to_owned()])
 }

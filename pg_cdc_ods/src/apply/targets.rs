@@ -149,8 +149,8 @@ impl Targets {
                 };
                 let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
                 let source = SourceTable::new(text(2)?, text(3)?);
-                let of_table = targets.by_source.entry(source.table.clone()).or_default();
-                of_table.insert(source.schema.clone(), targets.all.len());
+                let of_table = targets.by_source.entry(source.table().to_owned()).or_default();
+                of_table.insert(source.schema().to_owned(), targets.all.len());
                 let attachment_id = row.get(1)?.unwrap_or_default();
                 let extractions = extractions.remove(&attachment_id).unwrap_or_default();
                 let is_missing = table_columns.is_empty();
@@ -188,8 +188,8 @@ impl Targets {
 
     /// The target of a source table: attached by its full name, else for any schema.
     pub(crate) fn find(&self, source: &SourceTable) -> Option<usize> {
-        let of_table = self.by_source.get(&source.table)?;
-        of_table.get(&source.schema).or_else(|| of_table.get(SourceTable::ANY_SCHEMA)).copied()
+        let of_table = self.by_source.get(source.table())?;
+        of_table.get(source.schema()).or_else(|| of_table.get(SourceTable::ANY_SCHEMA)).copied()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Debezium's own envelope, `{"before", "after", "source", "op", "ts_ms"}`, with or without `schema` and `payload`
 //! around it: read in one pass. This is what nearly all messages are.
+//!
+//! Usual messages are read by a [`UsualReader`], all others by `serde_json`; both hand the values of fields out by
+//! [`Values`], so that it is told only once what becomes of them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +12,27 @@ use serde_json::value::RawValue;
 
 use super::Control;
 use super::fields::{Fields, Name};
+use super::scanner::Unusual;
 use super::source_fields::{SourceFields, scalar};
+use super::usual::{Known, UsualReader};
 use crate::row::Row;
 
+/// Who reads the fields of an object: hands out the value of the next one in the form that is asked for.
+pub(super) trait Values<'a> {
+    type Error;
+
+    fn raw(&mut self) -> Result<&'a str, Self::Error>;
+    fn text(&mut self) -> Result<Option<Cow<'a, str>>, Self::Error>;
+    /// A text, number or boolean as text.
+    fn scalar(&mut self) -> Result<Option<Cow<'a, str>>, Self::Error>;
+    fn row(&mut self) -> Result<Option<Row<'a>>, Self::Error>;
+    fn source(&mut self) -> Result<Option<Box<SourceFields<'a>>>, Self::Error>;
+    fn envelope(&mut self) -> Result<Option<Envelope<'a>>, Self::Error>;
+    fn ignore(&mut self) -> Result<(), Self::Error>;
+}
+
 /// The message's body: the envelope itself, or `schema` and `payload` around it.
+#[derive(Debug, PartialEq)]
 pub(super) struct Body<'a> {
     pub(super) schema: Option<&'a str>,
     pub(super) payload: Option<Envelope<'a>>,
@@ -20,7 +40,7 @@ pub(super) struct Body<'a> {
 }
 
 /// The envelope with all of its fields optional; which must be there depends on `op`.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Envelope<'a> {
     pub(super) before: Option<Row<'a>>,
     pub(super) after: Option<Row<'a>>,
@@ -35,7 +55,7 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Which fields there were, to know messages that are not changes.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Seen {
     /// All of them, known or not.
     fields: usize,
@@ -82,43 +102,103 @@ impl<'a> Envelope<'a> {
         self.op.is_some() && (self.seen.envelope > 0 || is_bare)
     }
 
-    /// Takes the field `name` from `map`; returns false, with the value not yet taken, if it is none of ours.
-    fn take_field<'de: 'a, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+    /// Takes the field `name`, whose value is the next one.
+    pub(super) fn take_field<V: Values<'a>>(&mut self, name: &str, values: &mut V) -> Result<(), V::Error> {
+        self.seen.fields += 1;
         match name {
-            "before" => self.before = map.next_value()?,
-            "after" => self.after = map.next_value()?,
-            "source" => self.source = map.next_value()?,
-            "op" => self.op = map.next_value::<Option<Name<'de>>>()?.map(|name| name.0),
-            "ts_ms" => self.processed_ms = scalar(map.next_value::<&'de RawValue>()?.get()),
-            "status" => self.status = scalar(map.next_value::<&'de RawValue>()?.get()),
-            "transaction" => self.total_order = total_order(map.next_value::<&'de RawValue>()?.get()),
-            _ => return Ok(self.see_other(name)),
+            "before" => self.before = values.row()?,
+            "after" => self.after = values.row()?,
+            "source" => self.source = values.source()?,
+            "op" => self.op = values.text()?,
+            "ts_ms" => self.processed_ms = values.scalar()?,
+            "status" => self.status = values.scalar()?,
+            "transaction" => self.total_order = total_order(values.raw()?),
+            _ => values.ignore()?,
         }
-        match name {
-            "before" | "after" | "source" => self.seen.envelope += 1,
-            "ts_ms" => self.seen.times += 1,
-            _ => (),
-        }
-        Ok(true)
+        self.see(name);
+        Ok(())
     }
 
-    /// Notes a field whose value does not matter.
-    fn see_other(&mut self, name: &str) -> bool {
+    /// Notes a field that tells what kind of message it is.
+    fn see(&mut self, name: &str) {
         let counter = match name {
-            "ts_us" | "ts_ns" => &mut self.seen.times,
+            "before" | "after" | "source" => &mut self.seen.envelope,
+            "ts_ms" | "ts_us" | "ts_ns" => &mut self.seen.times,
             "event_count" | "data_collections" => &mut self.seen.transaction,
             "ddl" | "tableChanges" | "databaseName" => &mut self.seen.schema_change,
             "aggregate_type" | "additional_data" => &mut self.seen.notification,
-            _ => return false,
+            _ => return,
         };
         *counter += 1;
-        false
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// What `serde_json` says of it: an error of its category `Data` if it is JSON of another form.
+    pub(super) fn read(text: &'a str, known: &mut Known<'a>) -> Result<Self, serde_json::Error> {
+        Self::read_usual(text, known).or_else(|_| serde_json::from_str(text))
+    }
+
+    fn read_usual(text: &'a str, known: &mut Known<'a>) -> Result<Self, Unusual> {
+        let mut body = Self::empty();
+        UsualReader::new(text, known).read(|name, reader| body.take_field(name, reader))?;
+        Ok(body)
+    }
+
+    fn empty() -> Self {
+        Self { schema: None, payload: None, bare: Envelope::default() }
+    }
+
+    /// Takes the field `name`, whose value is the next one.
+    fn take_field<V: Values<'a>>(&mut self, name: &str, values: &mut V) -> Result<(), V::Error> {
+        match name {
+            "payload" => self.payload = values.envelope()?,
+            "schema" => self.schema = Some(values.raw()?),
+            _ => return self.bare.take_field(name, values),
+        }
+        self.bare.seen.fields += 1;
+        Ok(())
     }
 }
 
 /// `transaction.total_order`: the place of the event in its transaction.
 fn total_order(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Fields<'_>>(raw).ok()?.get("total_order").and_then(scalar)
+}
+
+impl<'de, A: MapAccess<'de>> Values<'de> for A {
+    type Error = A::Error;
+
+    fn raw(&mut self) -> Result<&'de str, A::Error> {
+        self.next_value::<&'de RawValue>().map(RawValue::get)
+    }
+
+    fn text(&mut self) -> Result<Option<Cow<'de, str>>, A::Error> {
+        Ok(self.next_value::<Option<Name<'de>>>()?.map(|name| name.0))
+    }
+
+    fn scalar(&mut self) -> Result<Option<Cow<'de, str>>, A::Error> {
+        self.raw().map(scalar)
+    }
+
+    fn row(&mut self) -> Result<Option<Row<'de>>, A::Error> {
+        self.next_value()
+    }
+
+    fn source(&mut self) -> Result<Option<Box<SourceFields<'de>>>, A::Error> {
+        self.next_value()
+    }
+
+    fn envelope(&mut self) -> Result<Option<Envelope<'de>>, A::Error> {
+        self.next_value()
+    }
+
+    fn ignore(&mut self) -> Result<(), A::Error> {
+        self.next_value::<IgnoredAny>().map(drop)
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
@@ -134,10 +214,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
                 let mut envelope = Envelope::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    envelope.seen.fields += 1;
-                    if !envelope.take_field(&name, &mut map)? {
-                        map.next_value::<IgnoredAny>()?;
-                    }
+                    envelope.take_field(&name, &mut map)?;
                 }
                 Ok(envelope)
             }
@@ -157,17 +234,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
-                let mut body = Body { schema: None, payload: None, bare: Envelope::default() };
+                let mut body = Body::empty();
                 while let Some(Name(name)) = map.next_key()? {
-                    body.bare.seen.fields += 1;
-                    match name.as_ref() {
-                        "payload" => body.payload = map.next_value()?,
-                        "schema" => body.schema = Some(map.next_value::<&'de RawValue>()?.get()),
-                        name if body.bare.take_field(name, &mut map)? => (),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+                    body.take_field(&name, &mut map)?;
                 }
                 Ok(body)
             }
@@ -175,3 +244,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
         deserializer.deserialize_map(BodyVisitor)
     }
 }
+
+#[cfg(test)]
+#[path = "debezium_tests.rs"]
+mod tests;

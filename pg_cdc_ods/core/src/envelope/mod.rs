@@ -9,7 +9,9 @@ mod fields;
 mod key;
 mod operation;
 mod row_forms;
+mod scanner;
 mod source_fields;
+mod usual;
 
 use std::sync::Arc;
 
@@ -18,12 +20,14 @@ use serde_json::{Map, Value};
 pub use key::EventKey;
 pub use operation::Operation;
 
+use crate::recent::Recent;
 use crate::reject::{ErrorType, Reject};
 use crate::row::Row;
 use crate::schema::{Schema, SchemaCache};
 use crate::{Position, SourceTable};
 use debezium::{Body, Envelope};
 use row_forms::{Change, Form};
+use usual::Known;
 
 /// A message as it lies in the inbox.
 #[derive(Debug, Clone, Copy)]
@@ -142,12 +146,14 @@ pub fn decode<'a>(topic: &'a str, payload: &'a [u8], arrival: u64) -> Result<Dec
 pub struct Decoder<'a> {
     settings: DecodeSettings,
     schemas: SchemaCache<'a>,
+    known: Known<'a>,
+    tables: Recent<SourceTable>,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder for one batch.
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { settings, schemas: SchemaCache::default() }
+        Self { settings, schemas: SchemaCache::default(), known: Known::default(), tables: Recent::default() }
     }
 
     /// Reads one message.
@@ -171,7 +177,7 @@ impl<'a> Decoder<'a> {
             self.read_body(message)?
         };
         match form {
-            Form::Change(change) => change.into_event(message, key).map(Decoded::Change),
+            Form::Change(change) => change.into_event(message, key, &mut self.tables).map(Decoded::Change),
             Form::Control(Control::Tombstone) => Ok(tombstone(message, key)),
             Form::Control(control) => Ok(Decoded::Control(control)),
             Form::Unknown => {
@@ -183,7 +189,7 @@ impl<'a> Decoder<'a> {
 
     fn read_body(&mut self, message: &Message<'a>) -> Result<Form<'a>, Reject> {
         let text = text(message.payload)?;
-        let failed = match serde_json::from_str::<Body<'a>>(text) {
+        let failed = match Body::read(text, &mut self.known) {
             Ok(body) => {
                 let envelope = body.payload.unwrap_or(body.bare);
                 if let Some(control) = envelope.control() {
@@ -253,11 +259,18 @@ fn tombstone<'a>(message: &Message<'a>, key: Option<EventKey<'a>>) -> Decoded<'a
 }
 
 impl<'a> Change<'a> {
-    fn into_event(self, message: &Message<'a>, key: Option<EventKey<'a>>) -> Result<Event<'a>, Reject> {
-        let source = self.source.table(message.topic).ok_or_else(|| {
+    fn into_event(
+        self,
+        message: &Message<'a>,
+        key: Option<EventKey<'a>>,
+        tables: &mut Recent<SourceTable>,
+    ) -> Result<Event<'a>, Reject> {
+        let (schema, table) = self.source.table(message.topic).ok_or_else(|| {
             let message = "the event names no source table, neither in its source block nor in its topic";
             Reject::at(ErrorType::MalformedEvent, "payload.source.table", message)
         })?;
+        let is_it = |known: &SourceTable| known.table() == table && known.schema() == schema;
+        let source = tables.find_or_add(is_it, || SourceTable::new(schema, table)).clone();
         let source_ts = self.source.unix_micros();
         let is_snapshot = self.source.is_snapshot() || self.op == Operation::Read;
         let position = Position::from_source(&self.source.coordinates, is_snapshot).unwrap_or_else(|| {

@@ -14,7 +14,7 @@ use crate::position::Coordinates;
 use crate::{SourceTable, json};
 
 /// What is known of an event beside its row, as texts.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct SourceFields<'a> {
     pub(super) db: Option<Cow<'a, str>>,
     pub(super) schema: Option<Cow<'a, str>>,
@@ -33,7 +33,7 @@ pub(super) struct SourceFields<'a> {
 
 impl<'a> SourceFields<'a> {
     /// The place of a field of the `source` block, by its name there or without underscores as CloudEvents need it.
-    fn slot(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+    pub(super) fn slot(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         let at = &mut self.coordinates;
         Some(match name {
             "db" | "db_name" => &mut self.db,
@@ -115,25 +115,25 @@ impl<'a> SourceFields<'a> {
         }
     }
 
-    /// The table named here; what is missing is taken from the topic.
-    pub(super) fn table(&self, topic: &str) -> Option<SourceTable> {
-        let named =
-            |text: &Option<Cow<'a, str>>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
+    /// The schema and the name of the table; what is not named here is taken from the topic.
+    pub(super) fn table<'f>(&'f self, topic: &'f str) -> Option<(&'f str, &'f str)> {
+        let named = |text: &'f Option<Cow<'a, str>>| text.as_deref().filter(|text| !text.is_empty());
         let schema = named(&self.schema).or_else(|| named(&self.db));
         match (schema, named(&self.table)) {
-            (Some(schema), Some(table)) => Some(SourceTable::new(schema, table)),
-            (None, None) => SourceTable::from_topic(topic),
+            (Some(schema), Some(table)) => Some((schema, table)),
             (schema, table) => {
-                let from_topic = SourceTable::from_topic(topic)?;
-                Some(SourceTable::new(schema.unwrap_or(from_topic.schema), table.unwrap_or(from_topic.table)))
+                let from_topic = SourceTable::names_in_topic(topic)?;
+                Some((schema.unwrap_or(from_topic.0), table.unwrap_or(from_topic.1)))
             }
         }
     }
 
     /// When the change was made, microseconds since the Unix epoch; else when the connector had it.
     pub(super) fn unix_micros(&self) -> Option<i64> {
-        let count =
-            |text: &Option<Cow<'a, str>>| text.as_deref().and_then(|text| text.trim().parse::<i64>().ok());
+        let count = |text: &Option<Cow<'a, str>>| {
+            let text = text.as_deref()?;
+            text.parse::<i64>().or_else(|_| text.trim().parse()).ok()
+        };
         let millis = |text| count(text).and_then(|millis| millis.checked_mul(1000));
         let micros = count(&self.ts_us)
             .or_else(|| count(&self.ts_ns).map(|nanos| nanos.div_euclid(1000)))

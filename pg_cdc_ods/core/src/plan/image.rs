@@ -1,10 +1,11 @@
 //! Which columns of a row image go where, found by name once for each order of columns.
 //!
 //! Events of one table nearly always have the same columns in the same order. So what becomes of them is remembered from
-//! one row to the next, and a row costs a comparison of names and nothing else.
+//! one row to the next, and a row costs a comparison of names and nothing else; not even that if it shares its names
+//! with the row before.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -36,6 +37,8 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Layout {
     names: Vec<String>,
+    /// The [`ColumnNames::id`](crate::row::ColumnNames::id) under which a row had these names last.
+    names_id: Cell<u64>,
     /// For each slot the place in the row of the column that fills it.
     filled: Vec<Option<usize>>,
     /// The places of the columns that overflow.
@@ -76,8 +79,13 @@ impl Slots {
     /// Finds what becomes of the columns of a row.
     pub(super) fn image<'r, 'a>(&self, row: &'r Row<'a>) -> Image<'r, 'a> {
         let mut layouts = self.layouts.borrow_mut();
-        let layout = match layouts.iter().find(|layout| layout.is_of(row)) {
-            Some(known) => Rc::clone(known),
+        let names_id = row.names().id();
+        let known = layouts.iter().find(|layout| layout.names_id.get() == names_id);
+        let layout = match known.or_else(|| layouts.iter().find(|layout| layout.is_of(row))) {
+            Some(known) => {
+                known.names_id.set(names_id);
+                Rc::clone(known)
+            }
             None => {
                 if layouts.len() == LAYOUTS_MAX {
                     layouts.clear();
@@ -92,8 +100,12 @@ impl Slots {
 
     fn learn(&self, row: &Row<'_>) -> Layout {
         let names: Vec<String> = row.columns().map(|(name, _)| name.to_owned()).collect();
-        let mut layout =
-            Layout { names, filled: vec![None; self.by_name.len()], overflow: Vec::with_capacity(row.len()) };
+        let mut layout = Layout {
+            names,
+            names_id: Cell::new(row.names().id()),
+            filled: vec![None; self.by_name.len()],
+            overflow: Vec::with_capacity(row.len()),
+        };
         for (place, name) in layout.names.iter().enumerate() {
             let lower = lower_case(name);
             let slot = self.by_name.get(lower.as_ref());
