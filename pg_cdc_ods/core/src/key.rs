@@ -9,14 +9,37 @@ pub(crate) fn push_key(bytes: &mut Vec<u8>, value: &Value<'_>) {
     let text = match value {
         Value::Null => Cow::Borrowed(""),
         Value::Bool(value) => Cow::Owned(value.to_string()),
-        Value::Int(value) | Value::Timestamp(value) => Cow::Owned(value.to_string()),
-        Value::Date(value) => Cow::Owned(value.to_string()),
+        Value::Int(value) | Value::Timestamp(value) => return push_integer(bytes, *value),
+        Value::Date(value) => return push_integer(bytes, (*value).into()),
         Value::Float(value) => Cow::Owned(value.to_string()),
         Value::Numeric(text) => Cow::Owned(canonical_number(text)),
         Value::Text(text) | Value::Json(text) => Cow::Borrowed(text.as_ref()),
     };
-    bytes.extend_from_slice(&(text.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(text.as_bytes());
+    push_bytes(bytes, text.as_bytes());
+}
+
+fn push_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
+    bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(value);
+}
+
+/// Appends an integer as its decimal digits.
+fn push_integer(bytes: &mut Vec<u8>, value: i64) {
+    const DIGITS_MAX: usize = "-9223372036854775808".len();
+    let (mut digits, mut start, mut rest) = ([0; DIGITS_MAX], DIGITS_MAX, value.unsigned_abs());
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    push_bytes(bytes, &digits[start..]);
 }
 
 /// A number without leading and trailing zeros, so that `1`, `01` and `1.00` are one key. Exponents stay as they
@@ -82,6 +105,16 @@ mod tests {
         assert_eq!(bytes("1"), bytes("01.00"));
         assert_eq!(bytes("-0"), bytes("0.0"));
         assert_ne!(bytes("10"), bytes("1"));
+    }
+
+    #[test]
+    fn integers_are_written_in_digits() {
+        for value in [0, 7, -1, 10, 99_999, i64::MAX, i64::MIN] {
+            let mut bytes = Vec::new();
+            push_key(&mut bytes, &Value::Int(value));
+            assert_eq!(bytes[4..], *value.to_string().as_bytes());
+            assert_eq!(bytes[..4], (bytes.len() as u32 - 4).to_be_bytes());
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod source_table;
 mod sql_name;
 mod time;
 mod topic_pattern;
+mod trim;
 mod unindexed_scan;
 mod value;
 mod xml;

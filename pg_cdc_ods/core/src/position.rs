@@ -21,6 +21,8 @@
 
 use std::borrow::Cow;
 
+use crate::trim::trim;
+
 /// Position by time and arrival, for events that carry no coordinates.
 const CLASS_TIME: u8 = 1;
 /// Position by the source's own coordinates. Sorts after every [`CLASS_TIME`] position.
@@ -132,7 +134,7 @@ impl Position {
     }
 
     fn text(mut self, text: Option<&str>) -> Self {
-        let bytes = text.unwrap_or_default().trim().bytes().filter(|byte| *byte != 0).take(TEXT_BYTES_MAX);
+        let bytes = trim(text.unwrap_or_default()).bytes().filter(|byte| *byte != 0).take(TEXT_BYTES_MAX);
         self.0.extend(bytes.map(|byte| byte.to_ascii_lowercase()));
         self.byte(0)
     }
@@ -140,7 +142,7 @@ impl Position {
 
 /// SCN are strings of digits that can exceed 2^53; 38 digits are more than any source will ever write.
 fn digits(text: &Option<Cow<'_, str>>) -> Option<u128> {
-    let text = text.as_deref()?.trim();
+    let text = trim(text.as_deref()?);
     let valid = !text.is_empty() && text.len() <= 38 && text.bytes().all(|byte| byte.is_ascii_digit());
     // Nearly all fit 64 bits, which are much quicker to count with.
     let (start, rest) = text.split_at_checked(text.len().min(19)).filter(|_| valid)?;

@@ -204,23 +204,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes the characters of a string up to and with the next quote or backslash, and returns which of the two it is.
-    #[inline]
     fn string_part(&mut self) -> Result<u8, Unusual> {
-        let bytes = self.text.as_bytes();
-        let mut place = self.place;
-        while let Some(some) = bytes.get(place..).and_then(<[u8]>::first_chunk) {
-            let plain = plain_bytes(some);
-            place += plain;
-            if plain < BYTES_AT_ONCE {
-                break;
-            }
-        }
-        // Near the end of the text; else it is right there.
-        while bytes.get(place).is_some_and(|byte| !is_special(*byte)) {
-            place += 1;
-        }
-        self.place = place + 1;
-        bytes.get(place).copied().filter(|byte| *byte >= b' ').ok_or(Unusual)
+        self.place += json::plain_length(self.rest());
+        let end = self.at().filter(|byte| *byte >= b' ').ok_or(Unusual)?;
+        self.place += 1;
+        Ok(end)
     }
 
     /// The next byte that is no white space.
@@ -255,24 +243,6 @@ impl<'a> Scanner<'a> {
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.place..).unwrap_or_default()
     }
-}
-
-/// Whether a byte ends a run of plain characters in a string: a quote, a backslash, a control character.
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | ..b' ')
-}
-
-/// How many bytes of a string are looked at together.
-const BYTES_AT_ONCE: usize = 16;
-
-/// The number of bytes before the first that is special. Written so that the compiler makes a few vector instructions of
-/// it, without a branch for each byte.
-fn plain_bytes(bytes: &[u8; BYTES_AT_ONCE]) -> usize {
-    let mut marks = [0; BYTES_AT_ONCE];
-    for (mark, byte) in marks.iter_mut().zip(bytes) {
-        *mark = if *byte < b' ' || *byte == b'"' || *byte == b'\\' { 0xff } else { 0 };
-    }
-    u128::from_le_bytes(marks).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

@@ -78,20 +78,6 @@ fn names_with_escapes_and_deep_values_are_left_to_others() {
     }
 }
 
-#[test]
-fn every_byte_is_looked_at() {
-    for byte in 0..=u8::MAX {
-        for place in 0..BYTES_AT_ONCE {
-            for others in [b' ', b'~', b'!', b'#', b'[', b']', 0x80, 0xff] {
-                let mut bytes = [others; BYTES_AT_ONCE];
-                bytes[place] = byte;
-                let plain = if is_special(byte) { place } else { BYTES_AT_ONCE };
-                assert_eq!(plain_bytes(&bytes), plain, "{byte} at {place}");
-            }
-        }
-    }
-}
-
 proptest! {
     #[test]
     fn what_is_read_is_json(text in r#"[\[\]{}:,"\\\\ \n0-9.eE+tfrualsnx\-/é]{0,24}"#) {

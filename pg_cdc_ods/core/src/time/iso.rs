@@ -6,6 +6,7 @@ use super::calendar::{
     INFINITE_DATE, INFINITE_TIMESTAMP, NANOS_PER_DAY, NANOS_PER_SECOND, date_from_unix_days, days_in_month,
     timestamp_from_unix_days, unix_days,
 };
+use crate::trim::trim;
 
 /// A wall-clock reading, and the zone it was written with.
 pub(super) struct Reading {
@@ -29,7 +30,7 @@ pub(crate) struct TimeOfDay {
 
 /// Reads `YYYY-MM-DD`, days since 2000-01-01. A time part, if any, must be midnight; a zone is ignored.
 pub fn parse_date(text: &str) -> Option<i32> {
-    match text.trim() {
+    match trim(text) {
         "infinity" => return Some(INFINITE_DATE),
         "-infinity" => return Some(i32::MIN),
         _ => (),
@@ -42,7 +43,7 @@ pub fn parse_date(text: &str) -> Option<i32> {
 ///
 /// More than six digits of a second are rounded half up, as PostgreSQL does.
 pub fn parse_timestamp(text: &str) -> Option<i64> {
-    match text.trim() {
+    match trim(text) {
         "infinity" => return Some(INFINITE_TIMESTAMP),
         "-infinity" => return Some(i64::MIN),
         _ => (),
@@ -54,14 +55,14 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
 
 /// Reads a time of day with or without a zone, e.g. `10:15:30.5+02:00`. 24:00 is the end of the day.
 pub(crate) fn parse_time(text: &str) -> Option<TimeOfDay> {
-    let mut rest = text.trim().as_bytes();
+    let mut rest = trim(text).as_bytes();
     let nanos = take_time(&mut rest)?;
     let offset_seconds = take_offset(&mut rest)?;
     rest.is_empty().then_some(TimeOfDay { nanos, offset_seconds })
 }
 
 pub(super) fn read(text: &str) -> Option<Reading> {
-    let mut rest = text.trim().as_bytes();
+    let mut rest = trim(text).as_bytes();
     let sign = if take(&mut rest, b"-").is_some() { -1 } else { 1 };
     if sign == 1 {
         take(&mut rest, b"+");
@@ -144,14 +145,17 @@ fn take(rest: &mut &[u8], prefix: &[u8]) -> Option<()> {
     Some(())
 }
 
+#[inline]
 fn take_number(rest: &mut &[u8], min_digits: usize, max_digits: usize) -> Option<i64> {
-    let digits = rest.iter().take(max_digits).take_while(|byte| byte.is_ascii_digit()).count();
-    if digits < min_digits {
-        return None;
+    let (mut number, mut digits) = (0, 0);
+    while digits < max_digits
+        && let Some(byte @ b'0'..=b'9') = rest.get(digits)
+    {
+        number = number * 10 + i64::from(byte - b'0');
+        digits += 1;
     }
-    let (number, tail) = rest.split_at(digits);
-    *rest = tail;
-    Some(number.iter().fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0')))
+    *rest = &rest[digits..];
+    (digits >= min_digits).then_some(number)
 }
 
 #[cfg(test)]

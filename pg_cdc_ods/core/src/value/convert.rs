@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use super::source_value::{time_of_day, variable_scale_decimal};
 use super::{ColumnType, SourceValue, Value, ValueError, array, binary, geometry, number};
 use crate::row::Field;
+use crate::schema::SemanticType;
+use crate::trim::trim;
 use crate::{json, time};
 
 /// The value as JSON for `extra_fields`.
@@ -39,6 +41,9 @@ impl ColumnType {
         if field.is_null() {
             return Ok(Value::Null);
         }
+        if field.semantic == SemanticType::UNKNOWN && !matches!(self, Self::Array { .. }) {
+            return self.read_json(raw);
+        }
         if let Self::Array { element, .. } = self
             && raw.starts_with('[')
         {
@@ -68,7 +73,7 @@ impl ColumnType {
     /// # Errors
     /// As [`ColumnType::convert`].
     pub fn read_text<'a>(&self, text: Cow<'a, str>) -> Result<Value<'a>, ValueError> {
-        let trimmed = text.trim();
+        let trimmed = trim(&text);
         let value = match self {
             Self::Bool => boolean(trimmed).map(Value::Bool),
             Self::Int2 => integer(trimmed, i16::MIN.into(), i16::MAX.into()),

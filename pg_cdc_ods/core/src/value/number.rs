@@ -54,10 +54,17 @@ pub(super) fn special(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether this is what nearly all numbers are: a handful of digits, perhaps with a point among them.
+fn is_short_decimal(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let points = bytes.iter().filter(|byte| **byte == b'.').count();
+    let is_decimal = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.'));
+    is_decimal && points <= 1 && bytes.len() <= 18 && bytes.len() > points
+}
+
 /// Whether `numeric` can hold this text with every digit; the special values count as well.
 pub(super) fn fits_numeric(text: &str) -> bool {
-    // What nearly all numbers are: a handful of digits.
-    if text.len() <= 18 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_short_decimal(text) {
         return true;
     }
     let Some(parts) = parts(text) else { return special(text).is_some() };
