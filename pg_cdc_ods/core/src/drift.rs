@@ -129,6 +129,8 @@ pub struct SourceColumns {
     by_name: HashMap<String, usize>,
     /// The columns of the row before, in its order.
     last: Vec<usize>,
+    /// The [`ColumnNames::id`](crate::row::ColumnNames::id) of that row, if all of its columns are known.
+    last_names: Option<u64>,
     rows: u64,
     drifts: Vec<ColumnDrift>,
 }
@@ -171,6 +173,9 @@ impl SourceColumns {
         message: usize,
         is_expected: impl Fn(&str) -> bool,
     ) {
+        if self.last_names == Some(row.names().id()) {
+            return self.observe_like_last(row, message);
+        }
         let mut matching = 0;
         for (place, (name, raw)) in row.columns().enumerate() {
             let expected = self.last.get(place).map(|index| &self.columns[*index]);
@@ -182,6 +187,15 @@ impl SourceColumns {
         }
         if matching < row.len() || (matching < self.last.len() && completeness == Completeness::Whole) {
             self.observe_other_row(row, completeness, message, is_expected);
+        }
+        let is_last = self.last.len() == row.len();
+        self.last_names = is_last.then(|| row.names().id());
+    }
+
+    /// Looks at a row with the columns of the one before.
+    fn observe_like_last(&mut self, row: &Row<'_>, message: usize) {
+        for (place, (_, raw)) in row.columns().enumerate() {
+            self.observe_value(self.last[place], raw, message);
         }
     }
 

@@ -66,8 +66,8 @@ impl<'a> ColumnNames<'a> {
         &self.names
     }
 
-    /// A number that no others have had since the program began. Whoever remembers something of these names finds by it,
-    /// without a look at them, that a row has them again.
+    /// A number that no other names have had since the program began. By it, and without a look at the names, whoever
+    /// remembers something of them finds that a row has them again.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }

@@ -1,19 +1,21 @@
 //! From an event to the changes of rows in one target table: keys, cells, overflow.
 
+mod cells;
 mod evaluate;
 mod image;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::envelope::{Event, EventKey, Operation};
+use crate::envelope::{Event, Operation};
 use crate::infer::{Widening, widen};
-use crate::key::{self, push_key};
+use crate::key;
 use crate::reject::{ErrorType, Reject};
 use crate::row::Row;
-use crate::{ColumnRule, ColumnType, Position, Value, ValueError};
-use evaluate::{Raw, SlotRule};
-use image::{Image, Slots, lower_case};
+use crate::{ColumnRule, ColumnType, Position, Value};
+use cells::overflow;
+use evaluate::SlotRule;
+use image::{Image, Slots};
 
 /// What becomes of columns that have no place in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,9 @@ impl Cell<'_> {
         matches!(self, Self::Keep)
     }
 }
+
+/// The values of a key, and their bytes.
+type Key<'a> = (Vec<Value<'a>>, Vec<u8>);
 
 /// Columns without a place in the target: name and JSON.
 type Overflow<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
@@ -244,54 +249,77 @@ impl Plan {
     /// # Errors
     /// A [`Reject`] of type `SCHEMA_MISMATCH` that names the column, the value and the expected type.
     pub fn changes<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
+        let mut changes = Vec::with_capacity(1);
+        self.each_change(event, message, |change| changes.push(change))?;
+        Ok(changes)
+    }
+
+    /// The same, one after another.
+    ///
+    /// # Errors
+    /// As [`Plan::changes`], and then there has been no change.
+    pub fn each_change<'a>(
+        &self,
+        event: &Event<'a>,
+        message: usize,
+        mut take: impl FnMut(RowChange<'a>),
+    ) -> Result<(), Reject> {
         match event.op {
             Operation::Create | Operation::Read => {
                 let after = self.slots.image(required(&event.after, "after")?);
-                Ok(vec![self.upsert(event, message, &after, "after")?])
+                take(self.upsert(event, message, &after, "after")?);
             }
-            Operation::Update => self.update(event, message),
-            Operation::Delete => self.delete(event, message),
-            Operation::Truncate => Ok(Vec::new()),
+            Operation::Update => self.update(event, message, take)?,
+            Operation::Delete => self.delete(event, message)?.into_iter().for_each(take),
+            Operation::Truncate => (),
         }
+        Ok(())
     }
 
-    fn update<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
+    fn update<'a>(
+        &self,
+        event: &Event<'a>,
+        message: usize,
+        mut take: impl FnMut(RowChange<'a>),
+    ) -> Result<(), Reject> {
         let after = self.slots.image(required(&event.after, "after")?);
         let upsert = self.upsert(event, message, &after, "after")?;
-        let mut changes = Vec::with_capacity(1);
         if let Some(row) = event.before.as_ref().filter(|row| !row.is_empty()) {
             let before = self.slots.image(row);
             let keeps_key =
                 event.key.is_none() && self.key_rules().all(|rule| rule.reads_same(&before, &after));
             let old_key = if keeps_key { None } else { self.key_of(&before, None, "before").ok() };
             if let Some((key, key_bytes)) = old_key.filter(|(_, bytes)| *bytes != upsert.key_bytes) {
-                changes.push(change(event, message, key, key_bytes, ChangeKind::Delete));
+                take(change(event, message, key, key_bytes, ChangeKind::Delete));
             }
         }
-        changes.push(upsert);
-        Ok(changes)
+        take(upsert);
+        Ok(())
     }
 
     fn key_rules(&self) -> impl Iterator<Item = &SlotRule> {
         self.key.iter().map(|index| &self.rules[*index])
     }
 
-    fn delete<'a>(&self, event: &Event<'a>, message: usize) -> Result<Vec<RowChange<'a>>, Reject> {
+    fn delete<'a>(&self, event: &Event<'a>, message: usize) -> Result<Option<RowChange<'a>>, Reject> {
         let before = event.before.as_ref().filter(|row| !row.is_empty());
         let (row, image) = before.map_or((event.after.as_ref(), "after"), |row| (Some(row), "before"));
-        let no_columns = Row::default();
+        let no_columns;
         let row = match row {
             Some(row) => row,
-            None if event.key.is_some() => &no_columns,
+            None if event.key.is_some() => {
+                no_columns = Row::default();
+                &no_columns
+            }
             None => return Err(missing_image("before")),
         };
         let row = self.slots.image(row);
         match self.on_delete {
-            OnDelete::Ignore => Ok(Vec::new()),
-            OnDelete::Soft => Ok(vec![self.upsert(event, message, &row, image)?]),
+            OnDelete::Ignore => Ok(None),
+            OnDelete::Soft => self.upsert(event, message, &row, image).map(Some),
             OnDelete::Delete => {
                 let (key, key_bytes) = self.key_of(&row, event.key.as_ref(), image)?;
-                Ok(vec![change(event, message, key, key_bytes, ChangeKind::Delete)])
+                Ok(Some(change(event, message, key, key_bytes, ChangeKind::Delete)))
             }
         }
     }
@@ -312,93 +340,11 @@ impl Plan {
                 message,
             ));
         }
-        let (key, key_bytes) = self.key_of(row, event.key.as_ref(), image)?;
-        let mut cells = self.cells(event, row, image)?;
-        if event.key.is_some() {
-            for (index, value) in self.key.iter().zip(&key) {
-                cells[*index] = Cell::Set(value.clone());
-            }
-        }
+        let ((key, key_bytes), cells) = self.key_and_cells(event, row, image)?;
         let overflow = overflow(row, image)?;
         let keeps_overflow = overflow.len() < row.overflow().len();
         let kind = ChangeKind::Upsert { cells, overflow, keeps_overflow };
         Ok(change(event, message, key, key_bytes, kind))
-    }
-
-    fn cells<'a>(
-        &self,
-        event: &Event<'a>,
-        row: &Image<'_, 'a>,
-        image: &str,
-    ) -> Result<Vec<Cell<'a>>, Reject> {
-        // Only an update may leave columns out, and a delete, which often tells nothing but the key; else it is the whole
-        // row.
-        let is_partial = matches!(event.op, Operation::Update | Operation::Delete);
-        let mut cells = Vec::with_capacity(self.columns.len());
-        for (column, rule) in self.columns.iter().zip(&self.rules) {
-            cells.push(match rule.evaluate(row) {
-                Raw::Absent if !is_partial => Cell::Set(Value::Null),
-                Raw::Absent | Raw::Unavailable => Cell::Keep,
-                raw => Cell::Set(
-                    read(column, raw)
-                        .map_err(|error| mismatch(image, source_name(column, row.row()), &error))?,
-                ),
-            });
-        }
-        Ok(cells)
-    }
-
-    /// The key: from the columns of the message's key, else from the row, else from a message key without columns.
-    fn key_of<'a>(
-        &self,
-        row: &Image<'_, 'a>,
-        message_key: Option<&EventKey<'a>>,
-        image: &str,
-    ) -> Result<(Vec<Value<'a>>, Vec<u8>), Reject> {
-        let (key_row, scalar) = match message_key {
-            Some(EventKey::Columns(columns)) => (Some(self.slots.image(columns)), None),
-            Some(EventKey::Scalar(text)) if self.key.len() == 1 => (None, Some(text)),
-            _ => (None, None),
-        };
-        let mut key = Vec::with_capacity(self.key.len());
-        let mut bytes = Vec::with_capacity(self.key.len() * 12);
-        for (index, rule) in self.key.iter().zip(self.key_rules()) {
-            let column = &self.columns[*index];
-            let images = [key_row.as_ref(), Some(row)].into_iter().flatten();
-            let found = images.map(|image| rule.evaluate(image)).find(Raw::is_value);
-            let found = found.or_else(|| scalar.map(|text| Raw::Text(text.clone())));
-            let value = found.map_or(Ok(Value::Null), |raw| read(column, raw));
-            let value = value.map_err(|error| mismatch(image, source_name(column, row.row()), &error))?;
-            if matches!(value, Value::Null) {
-                let name = source_name(column, row.row());
-                let message = format!("the key column {name} is missing or null");
-                return Err(Reject::at(
-                    ErrorType::SchemaMismatch,
-                    format!("payload.{image}.{name}"),
-                    message,
-                ));
-            }
-            push_key(&mut bytes, &value);
-            key.push(value);
-        }
-        Ok((key, bytes))
-    }
-}
-
-/// The columns without a place in the target as JSON, those that were sent.
-fn overflow<'a>(row: &Image<'_, 'a>, image: &str) -> Result<Overflow<'a>, Reject> {
-    let mut overflow = Vec::with_capacity(row.overflow().len());
-    for (name, field) in row.overflow().filter(|(_, field)| !field.is_unavailable()) {
-        overflow.push((name.clone(), field.to_json().map_err(|error| mismatch(image, name, &error))?));
-    }
-    Ok(overflow)
-}
-
-fn read<'a>(column: &TargetColumn, raw: Raw<'a>) -> Result<Value<'a>, ValueError> {
-    match raw {
-        Raw::Field(field) => column.column_type.convert(field),
-        Raw::Text(text) => column.column_type.read_text(Cow::Owned(text)),
-        Raw::Absent | Raw::Unavailable => Ok(Value::Null),
     }
 }
 
@@ -420,27 +366,6 @@ fn required<'e, 'a>(row: &'e Option<Row<'a>>, image: &str) -> Result<&'e Row<'a>
 fn missing_image(image: &str) -> Reject {
     let message = format!("the event has no \"{image}\" image of the row");
     Reject::at(ErrorType::MalformedEvent, format!("payload.{image}"), message)
-}
-
-fn mismatch(image: &str, column: &str, error: &ValueError) -> Reject {
-    let message = format!("column {column}: {error}");
-    Reject::at(error.error_type, format!("payload.{image}.{column}"), message)
-}
-
-/// The name of the source column that an error is about, as the event spells it: the first that the rule reads.
-fn source_name<'n>(column: &'n TargetColumn, row: &'n Row<'_>) -> &'n str {
-    fn first(rule: &ColumnRule) -> Option<&str> {
-        match rule {
-            ColumnRule::Column(column)
-            | ColumnRule::Typed { column, .. }
-            | ColumnRule::Equals { column, .. } => Some(column),
-            ColumnRule::FirstOf(rules) => rules.first().and_then(first),
-            ColumnRule::Join { columns, .. } => columns.first().map(String::as_str),
-        }
-    }
-    let configured = first(&column.rule).unwrap_or(&column.name);
-    let spelled = row.columns().map(|(name, _)| name);
-    spelled.into_iter().find(|name| lower_case(name) == lower_case(configured)).unwrap_or(configured)
 }
 
 #[cfg(test)]

@@ -69,9 +69,9 @@ pub(super) fn read(text: &str) -> Option<Reading> {
     }
     let year = sign * take_number(&mut rest, 4, 7)?;
     take(&mut rest, b"-")?;
-    let month = take_number(&mut rest, 2, 2)?;
+    let month = take_two_digits(&mut rest)?;
     take(&mut rest, b"-")?;
-    let day = take_number(&mut rest, 2, 2)?;
+    let day = take_two_digits(&mut rest)?;
     if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
         return None;
     }
@@ -84,14 +84,18 @@ pub(super) fn read(text: &str) -> Option<Reading> {
 
 /// `HH:MM[:SS[.f…]]` as nanoseconds of the day. A leap second counts as the next second.
 fn take_time(rest: &mut &[u8]) -> Option<i64> {
-    let hour = take_number(rest, 2, 2)?;
+    let hour = take_two_digits(rest)?;
     take(rest, b":")?;
-    let minute = take_number(rest, 2, 2)?;
-    let second = if take(rest, b":").is_some() { take_number(rest, 2, 2)? } else { 0 };
+    let minute = take_two_digits(rest)?;
+    let second = if take(rest, b":").is_some() { take_two_digits(rest)? } else { 0 };
     let fraction = if take(rest, b".").is_some() { take_fraction(rest)? } else { 0 };
     let nanos = (hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + fraction;
     (minute <= 59 && second <= 60 && nanos <= NANOS_PER_DAY).then_some(nanos)
 }
+
+/// Powers of ten, for the digits that a fraction of nine does not have.
+const TENTHS: [i64; 10] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 /// One or more digits after the point, as nanoseconds, rounded half up at the tenth.
 fn take_fraction(rest: &mut &[u8]) -> Option<i64> {
@@ -101,7 +105,8 @@ fn take_fraction(rest: &mut &[u8]) -> Option<i64> {
     }
     let (fraction, tail) = rest.split_at(digits);
     *rest = tail;
-    let nanos = (0..9).fold(0, |sum, i| sum * 10 + fraction.get(i).map_or(0, |byte| i64::from(byte - b'0')));
+    let kept = &fraction[..digits.min(9)];
+    let nanos = kept.iter().fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0')) * TENTHS[9 - kept.len()];
     let round_up = fraction.get(9).is_some_and(|byte| *byte >= b'5');
     Some(nanos + i64::from(round_up))
 }
@@ -121,13 +126,13 @@ fn take_offset(rest: &mut &[u8]) -> Option<Option<i64>> {
     if sign == 0 {
         return None;
     }
-    let mut seconds = take_number(rest, 2, 2)? * 3600;
+    let mut seconds = take_two_digits(rest)? * 3600;
     for unit in [60, 1] {
         if rest.is_empty() || rest.starts_with(b"[") {
             break;
         }
         take(rest, b":");
-        seconds += take_number(rest, 2, 2)? * unit;
+        seconds += take_two_digits(rest)? * unit;
     }
     take_zone_name(rest);
     (seconds < 16 * 3600).then_some(Some(sign * seconds))
@@ -145,7 +150,13 @@ fn take(rest: &mut &[u8], prefix: &[u8]) -> Option<()> {
     Some(())
 }
 
-#[inline]
+fn take_two_digits(rest: &mut &[u8]) -> Option<i64> {
+    let [tens @ b'0'..=b'9', ones @ b'0'..=b'9', tail @ ..] = rest else { return None };
+    let number = i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+    *rest = tail;
+    Some(number)
+}
+
 fn take_number(rest: &mut &[u8], min_digits: usize, max_digits: usize) -> Option<i64> {
     let (mut number, mut digits) = (0, 0);
     while digits < max_digits

@@ -41,6 +41,7 @@ impl ColumnType {
         if field.is_null() {
             return Ok(Value::Null);
         }
+        // Most values come without a schema.
         if field.semantic == SemanticType::UNKNOWN && !matches!(self, Self::Array { .. }) {
             return self.read_json(raw);
         }
