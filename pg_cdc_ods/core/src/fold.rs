@@ -31,29 +31,58 @@ impl<'a> Fold<'a> {
     }
 
     /// Rounds of what is left of the changes of each key, which are in order of position and of different positions.
-    fn into_rounds_after(mut self, reduce: impl Fn(&mut Vec<RowChange<'a>>)) -> Vec<Vec<RowChange<'a>>> {
-        self.changes.sort_by(|a, b| (&a.key_bytes, &a.position).cmp(&(&b.key_bytes, &b.position)));
+    fn into_rounds_after(self, reduce: impl Fn(&mut Vec<RowChange<'a>>)) -> Vec<Vec<RowChange<'a>>> {
+        let order = places_in_order(&self.changes);
+        let mut changes: Vec<_> = self.changes.into_iter().map(Some).collect();
         let mut rounds: Vec<Vec<RowChange<'a>>> = Vec::new();
         let mut of_key: Vec<RowChange<'a>> = Vec::new();
-        let mut changes = self.changes.into_iter().peekable();
-        while let Some(change) = changes.next() {
-            let is_last = changes.peek().is_none_or(|next| next.key_bytes != change.key_bytes);
-            match of_key.last_mut().filter(|last| last.position == change.position) {
-                Some(same) => same.seen_at(change.first_ts),
-                None => of_key.push(change),
-            }
-            if is_last {
-                reduce(&mut of_key);
-                for (round, change) in of_key.drain(..).enumerate() {
-                    if rounds.len() == round {
-                        rounds.push(Vec::new());
-                    }
-                    rounds[round].push(change);
+        for places in order.chunk_by(|a, b| a.key == b.key) {
+            for change in places.iter().filter_map(|place| changes[place.change].take()) {
+                match of_key.last_mut().filter(|last| last.position == change.position) {
+                    Some(same) => same.seen_at(change.first_ts),
+                    None => of_key.push(change),
                 }
+            }
+            reduce(&mut of_key);
+            for (round, change) in of_key.drain(..).enumerate() {
+                if rounds.len() == round {
+                    rounds.push(Vec::new());
+                }
+                rounds[round].push(change);
             }
         }
         rounds
     }
+}
+
+/// Where a change stands in a list; much smaller than the change, which sorting would move about.
+struct Place {
+    /// The number of its key, counted in order.
+    key: usize,
+    change: usize,
+}
+
+/// The places of changes by key, then position, then their own order.
+fn places_in_order(changes: &[RowChange<'_>]) -> Vec<Place> {
+    let beginnings = changes.iter().map(|change| beginning(&change.key_bytes));
+    let mut order: Vec<(u128, usize)> = beginnings.zip(0..).collect();
+    let full = |change: usize| (&changes[change].key_bytes, &changes[change].position, change);
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| full(a.1).cmp(&full(b.1))));
+    let (mut key, mut last) = (0, None);
+    let places = order.into_iter().map(|(beginning, change)| {
+        let this = (beginning, &changes[change].key_bytes);
+        key += usize::from(last.replace(this).is_some_and(|last| last != this));
+        Place { key, change }
+    });
+    places.collect()
+}
+
+/// The first bytes of a key as a number that sorts as they do: it mostly tells two keys apart.
+fn beginning(key_bytes: &[u8]) -> u128 {
+    let mut bytes = [0; size_of::<u128>()];
+    let length = key_bytes.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&key_bytes[..length]);
+    u128::from_be_bytes(bytes)
 }
 
 /// Drops every change that a newer one makes needless. The list is in order of position.
@@ -155,6 +184,21 @@ mod tests {
         fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
         fold.push(change(1, 1, upsert(vec![set(1), Cell::Keep])));
         assert_eq!(fold.into_rounds().concat().len(), 1);
+    }
+
+    #[test]
+    fn keys_that_begin_alike_are_told_apart_and_sorted() {
+        let long = |last: u8| [vec![7; 20], vec![last]].concat();
+        let keys = [vec![], vec![0], vec![0, 0], vec![7; 16], vec![7; 17], long(1), long(2), vec![8]];
+        let mut fold = Fold::default();
+        for (at, key_bytes) in keys.iter().chain(&keys).rev().enumerate() {
+            let change = change(0, at as i64, upsert(vec![set(at as i64)]));
+            fold.push(RowChange { key_bytes: key_bytes.clone(), ..change });
+        }
+        let rounds = fold.into_rounds();
+        assert_eq!(rounds.len(), 1);
+        assert!(rounds[0].iter().map(|change| &change.key_bytes).eq(&keys));
+        assert!(rounds[0].iter().all(|change| change.message >= keys.len()), "the newest of each");
     }
 
     #[test]

@@ -64,7 +64,8 @@ fn key(event: &Event<'_>) -> Option<Vec<String>> {
         return Some(columns.columns().map(|(name, _)| name.to_lowercase()).collect());
     }
     let row = event.after.as_ref().or(event.before.as_ref())?;
-    let candidates = text(&settings::AUTO_ATTACH_KEY)?.replace("{table}", event.source.table()).to_lowercase();
+    let candidates =
+        text(&settings::AUTO_ATTACH_KEY)?.replace("{table}", event.source.table()).to_lowercase();
     let has_column = |name: &&str| row.columns().any(|(column, _)| column.to_lowercase() == **name);
     candidates.split(',').map(str::trim).find(has_column).map(|name| vec![name.to_owned()])
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cdc_core::{
-    Decoded, Decoder, ErrorType, Event, Fold, Operation, PG_EPOCH_UNIX_MICROS, Position, Reject, RowChange,
-};
+use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, PG_EPOCH_UNIX_MICROS, Position, Reject};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -109,9 +107,8 @@ struct Planned<'a> {
 fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
     let mut planned = Planned::default();
     for (at, (message, event)) in events.iter().enumerate() {
-        let changes = plan_event(targets, event, *message);
-        let reject = match changes {
-            Ok((index, changes)) => {
+        let reject = match planned.add_changes(targets, event, *message) {
+            Ok(index) => {
                 if event.op == Operation::Truncate {
                     let truncate = || Truncate { position: event.position.clone(), message: *message };
                     let newest = planned.truncates.entry(index).or_insert_with(truncate);
@@ -119,10 +116,7 @@ fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
                         *newest = truncate();
                     }
                 }
-                planned.changes += changes.len() as i64;
                 planned.newest = planned.newest.max(event.source_ts);
-                let fold = planned.folds.entry(index).or_default();
-                changes.into_iter().for_each(|change| fold.push(change));
                 continue;
             }
             Err(reject) => reject,
@@ -136,16 +130,21 @@ fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
     planned
 }
 
-fn plan_event<'a>(
-    targets: &Targets,
-    event: &Event<'a>,
-    message: usize,
-) -> Result<(usize, Vec<RowChange<'a>>), Reject> {
-    let Some(index) = targets.find(&event.source) else {
-        let text = format!("no target is attached to the source table {}", event.source);
-        return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
-    };
-    Ok((index, targets[index].plan()?.changes(event, message)?))
+impl<'a> Planned<'a> {
+    /// Adds the changes that an event makes to those of its target; returns the target.
+    fn add_changes(&mut self, targets: &Targets, event: &Event<'a>, message: usize) -> Result<usize, Reject> {
+        let Some(index) = targets.find(&event.source) else {
+            let text = format!("no target is attached to the source table {}", event.source);
+            return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
+        };
+        let plan = targets[index].plan()?;
+        let fold = self.folds.entry(index).or_default();
+        plan.each_change(event, message, |change| {
+            self.changes += 1;
+            fold.push(change);
+        })?;
+        Ok(index)
+    }
 }
 
 /// Writes what was planned, target by target.

@@ -1,6 +1,6 @@
 //! The attachments as the apply path needs them: targets with their columns, types and plans.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Index, IndexMut};
 
 use cdc_core::{
@@ -83,8 +83,8 @@ impl Target {
 /// All targets, found by source table.
 pub(crate) struct Targets {
     all: Vec<Target>,
-    /// By table and schema of their sources.
-    by_source: HashMap<String, HashMap<String, usize>>,
+    /// By table and schema of their sources. Names are few and short: to compare some is quicker than to hash one.
+    by_source: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 impl IndexMut<usize> for Targets {
@@ -125,7 +125,7 @@ impl Targets {
         let mut extractions = extractions::load(client);
         let rows = plan_cache::update(client, ATTACHMENTS, &[]);
         let load = rows.and_then(|rows| {
-            let mut targets = Self { all: Vec::new(), by_source: HashMap::new() };
+            let mut targets = Self { all: Vec::new(), by_source: BTreeMap::new() };
             for row in rows.iter() {
                 let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
                 let list = |ordinal| row.get::<Vec<String>>(ordinal).map(Option::unwrap_or_default);
