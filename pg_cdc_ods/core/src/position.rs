@@ -143,11 +143,18 @@ impl Position {
 /// SCN are strings of digits that can exceed 2^53; 38 digits are more than any source will ever write.
 fn digits(text: &Option<Cow<'_, str>>) -> Option<u128> {
     let text = trim(text.as_deref()?);
-    let valid = !text.is_empty() && text.len() <= 38 && text.bytes().all(|byte| byte.is_ascii_digit());
     // Nearly all fit 64 bits, which are much quicker to count with.
-    let (start, rest) = text.split_at_checked(text.len().min(19)).filter(|_| valid)?;
-    let start = start.bytes().fold(0_u64, |sum, byte| sum * 10 + u64::from(byte - b'0'));
-    Some(rest.bytes().fold(start.into(), |sum, byte| sum * 10 + u128::from(byte - b'0')))
+    let (start, rest) = text.as_bytes().split_at(text.len().min(19));
+    let start = start.iter().try_fold(0_u64, |sum, byte| Some(sum * 10 + u64::from(digit(*byte)?)))?;
+    let number = rest.iter().try_fold(start.into(), |sum, byte| {
+        let sum: u128 = sum;
+        sum.checked_mul(10)?.checked_add(digit(*byte)?.into())
+    });
+    number.filter(|_| (1..=38).contains(&text.len()))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    byte.is_ascii_digit().then(|| byte - b'0')
 }
 
 /// PostgreSQL's `sequence` is a JSON array in a text: the LSN of the last commit before the event, and its own. Change

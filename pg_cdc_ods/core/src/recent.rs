@@ -11,7 +11,7 @@ pub(crate) struct Recent<T> {
 
 impl<T> Recent<T> {
     /// How many are kept: beyond that a search costs more than it saves.
-    const LEN_MAX: usize = 64;
+    const LEN_MAX: usize = 256;
 
     pub(crate) fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<&T> {
         self.items.iter().find(|item| is_it(item))
@@ -27,7 +27,7 @@ impl<T> Recent<T> {
     }
 
     /// Adds one; returns its place.
-    fn add(&mut self, item: T) -> usize {
+    pub(crate) fn add(&mut self, item: T) -> usize {
         let place = self.next;
         if place == self.items.len() {
             self.items.push(item);

@@ -27,7 +27,8 @@ pub(super) trait Values<'a> {
     fn scalar(&mut self) -> Result<Option<Cow<'a, str>>, Self::Error>;
     fn row(&mut self) -> Result<Option<Row<'a>>, Self::Error>;
     fn source(&mut self) -> Result<Option<Box<SourceFields<'a>>>, Self::Error>;
-    fn envelope(&mut self) -> Result<Option<Envelope<'a>>, Self::Error>;
+    /// An envelope, which is large: so it is made where it stays.
+    fn envelope(&mut self, place: &mut Option<Envelope<'a>>) -> Result<(), Self::Error>;
     fn ignore(&mut self) -> Result<(), Self::Error>;
 }
 
@@ -139,13 +140,16 @@ impl<'a> Body<'a> {
     /// # Errors
     /// What `serde_json` says of it: an error of its category `Data` if it is JSON of another form.
     pub(super) fn read(text: &'a str, known: &mut Known<'a>) -> Result<Self, serde_json::Error> {
-        Self::read_usual(text, known).or_else(|_| serde_json::from_str(text))
+        let mut body = Self::empty();
+        if body.read_usual(text, known).is_err() {
+            body = serde_json::from_str(text)?;
+        }
+        Ok(body)
     }
 
-    fn read_usual(text: &'a str, known: &mut Known<'a>) -> Result<Self, Unusual> {
-        let mut body = Self::empty();
-        UsualReader::new(text, known).read(|name, reader| body.take_field(name, reader))?;
-        Ok(body)
+    /// Reads a body of the usual kind into this empty one.
+    fn read_usual(&mut self, text: &'a str, known: &mut Known<'a>) -> Result<(), Unusual> {
+        UsualReader::new(text, known).read(|name, reader| self.take_field(name, reader))
     }
 
     fn empty() -> Self {
@@ -155,7 +159,7 @@ impl<'a> Body<'a> {
     /// Takes the field `name`, whose value is the next one.
     fn take_field<V: Values<'a>>(&mut self, name: &str, values: &mut V) -> Result<(), V::Error> {
         match name {
-            "payload" => self.payload = values.envelope()?,
+            "payload" => values.envelope(&mut self.payload)?,
             "schema" => self.schema = Some(values.raw()?),
             _ => return self.bare.take_field(name, values),
         }
@@ -192,8 +196,9 @@ impl<'de, A: MapAccess<'de>> Values<'de> for A {
         self.next_value()
     }
 
-    fn envelope(&mut self) -> Result<Option<Envelope<'de>>, A::Error> {
-        self.next_value()
+    fn envelope(&mut self, place: &mut Option<Envelope<'de>>) -> Result<(), A::Error> {
+        *place = self.next_value()?;
+        Ok(())
     }
 
     fn ignore(&mut self) -> Result<(), A::Error> {

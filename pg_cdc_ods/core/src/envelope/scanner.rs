@@ -1,9 +1,9 @@
-//! JSON of ordinary messages, in one pass over their bytes.
+//! The JSON of usual messages, in one pass over their bytes.
 //!
 //! A scanner hands out names and values as pieces of the text that it reads. What it accepts is JSON exactly as
 //! `serde_json` accepts it, but it does not accept all: at the first thing that is wrong or merely unusual, such as a
-//! name with an escape, it is [`Unusual`] and `serde_json` reads the message from its beginning. So that one alone says
-//! what is an error, and how an error reads.
+//! name with an escape, it is [`Unusual`] and `serde_json` reads the message from its beginning. So that alone says what
+//! is an error, and how an error reads.
 
 use std::borrow::Cow;
 
@@ -46,12 +46,12 @@ impl<'a> Scanner<'a> {
         Ok(Some((self.since(start)?, name)))
     }
 
-    /// The name of the first field of an object; nothing is passed, and an object without fields has an empty one.
-    pub(super) fn first_name(&mut self) -> Result<&'a str, Unusual> {
-        let start = self.place;
-        let name = self.next_name(true)?.map_or("", |(_, name)| name);
-        self.place = start;
-        Ok(name)
+    /// Whether this text, which ends in a colon, is next.
+    pub(super) fn is_at(&self, start_of_field: &str) -> bool {
+        let start = start_of_field.as_bytes();
+        // One look at the colon is enough to tell most names from each other.
+        let at_colon = self.place + start.len() - 1;
+        self.text.as_bytes().get(at_colon) == Some(&b':') && self.rest().starts_with(start)
     }
 
     /// Passes this text, if it is next.
@@ -59,6 +59,20 @@ impl<'a> Scanner<'a> {
         let is_next = self.rest().starts_with(text.as_bytes());
         self.place += if is_next { text.len() } else { 0 };
         is_next
+    }
+
+    /// Passes this text of a field with its value, if it is next.
+    pub(super) fn pass_field(&mut self, field: &str) -> bool {
+        let rest = self.rest().strip_prefix(field.as_bytes());
+        // A number may go on.
+        let is_next = rest.is_some_and(|rest| matches!(rest.first(), Some(b',' | b'}')));
+        self.place += if is_next { field.len() } else { 0 };
+        is_next
+    }
+
+    /// The place in the text.
+    pub(super) fn place(&self) -> usize {
+        self.place
     }
 
     /// Passes `null`, if that is the next value.
@@ -94,15 +108,15 @@ impl<'a> Scanner<'a> {
 
     /// Reads a value of any kind, as it is written.
     pub(super) fn value(&mut self) -> Result<&'a str, Unusual> {
-        self.peek();
+        let first = self.peek().ok_or(Unusual)?;
         let start = self.place;
-        self.pass_value(0)?;
+        self.pass_value(first, 0)?;
         self.since(start)
     }
 
     /// Passes a value of any kind.
     pub(super) fn ignore(&mut self) -> Result<(), Unusual> {
-        self.pass_value(0)
+        self.value().map(drop)
     }
 
     /// Reads the end of the text.
@@ -110,8 +124,9 @@ impl<'a> Scanner<'a> {
         if self.peek().is_none() { Ok(()) } else { Err(Unusual) }
     }
 
-    fn pass_value(&mut self, depth: usize) -> Result<(), Unusual> {
-        match self.peek().ok_or(Unusual)? {
+    /// Passes a value that begins here with this byte.
+    fn pass_value(&mut self, first: u8, depth: usize) -> Result<(), Unusual> {
+        match first {
             b'"' => {
                 self.place += 1;
                 self.pass_string()
@@ -130,7 +145,8 @@ impl<'a> Scanner<'a> {
     fn pass_object(&mut self, depth: usize) -> Result<(), Unusual> {
         let mut is_first = true;
         while self.next_name(is_first)?.is_some() {
-            self.pass_value(depth)?;
+            let first = self.peek().ok_or(Unusual)?;
+            self.pass_value(first, depth)?;
             is_first = false;
         }
         Ok(())
@@ -142,7 +158,8 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            self.pass_value(depth)?;
+            let first = self.peek().ok_or(Unusual)?;
+            self.pass_value(first, depth)?;
             if !self.skip(b',') {
                 return self.expect(b']');
             }
@@ -204,6 +221,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes the characters of a string up to and with the next quote or backslash, and returns which of the two it is.
+    #[inline(always)]
     fn string_part(&mut self) -> Result<u8, Unusual> {
         self.place += json::plain_length(self.rest());
         let end = self.at().filter(|byte| *byte >= b' ').ok_or(Unusual)?;
@@ -232,7 +250,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text from a place up to here.
-    fn since(&self, start: usize) -> Result<&'a str, Unusual> {
+    pub(super) fn since(&self, start: usize) -> Result<&'a str, Unusual> {
         self.text.get(start..self.place).ok_or(Unusual)
     }
 

@@ -1,7 +1,8 @@
 //! Reads usual messages with a [`Scanner`]: Debezium's envelopes of tables whose messages come in great numbers.
 //!
 //! Messages of one kind have the same fields in the same order. So names are expected where the message before had them,
-//! which costs a comparison and no search for their end; and rows with the same columns share their names.
+//! and fields that do not matter with the value that they had: that costs a comparison, and no search for their end.
+//! Text that is the same as a piece that has been read is as valid as that. Rows with the same columns share their names.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -53,19 +54,17 @@ impl<'k, 'a> UsualReader<'k, 'a> {
         order: impl for<'o> Fn(&'o mut Known<'a>) -> &'o mut FieldOrder<'a>,
         mut take: impl FnMut(&str, &mut Self) -> Result<(), Unusual>,
     ) -> Result<(), Unusual> {
-        let mut place = 0;
-        while let Some(name) = order(self.known).next_name(place, &mut self.scanner)? {
+        order(self.known).begin();
+        while let Some(name) = order(self.known).next_name(&mut self.scanner)? {
             take(name, self)?;
-            place += 1;
         }
         Ok(())
     }
 
-    /// Reads the columns of a row that has some.
+    /// Reads the columns of a row: as those of a row before that began with the same one, as far as they are.
     fn columns(&mut self) -> Result<Row<'a>, Unusual> {
-        let first = self.scanner.first_name()?;
-        let known =
-            self.known.rows.find(|row| row.names.as_slice().first().is_some_and(|name| name == first));
+        let is_at = |row: &KnownRow<'a>| row.starts.first().is_some_and(|start| self.scanner.is_at(start));
+        let known = self.known.rows.find(is_at);
         let Some(known) = known.cloned() else { return self.other_columns(&[], &[], Vec::new()) };
         let mut fields = Vec::with_capacity(known.starts.len());
         while known.starts.get(fields.len()).is_some_and(|start| self.scanner.pass(start)) {
@@ -90,10 +89,12 @@ impl<'k, 'a> UsualReader<'k, 'a> {
             names.push(name.into());
             fields.push(Field::untyped(self.scanner.value()?));
         }
-        let is_it = |known: &KnownRow<'a>| known.names.as_slice() == names;
-        let make = || KnownRow { names: Rc::new(ColumnNames::new(names.clone())), starts: starts.into() };
-        let known = self.known.rows.find_or_add(is_it, make);
-        Ok(Row::of(Rc::clone(&known.names), fields))
+        if let Some(known) = self.known.rows.find(|known| known.names.as_slice() == names) {
+            return Ok(Row::of(Rc::clone(&known.names), fields));
+        }
+        let names = Rc::new(ColumnNames::new(names));
+        self.known.rows.add(KnownRow { names: Rc::clone(&names), starts: starts.into() });
+        Ok(Row::of(names, fields))
     }
 }
 
@@ -129,7 +130,7 @@ impl<'a> Values<'a> for UsualReader<'_, 'a> {
             |name, reader| {
                 match source.slot(name) {
                     Some(slot) => *slot = reader.scanner.scalar()?,
-                    None => reader.ignore()?,
+                    None => reader.known.source.ignore(&mut reader.scanner)?,
                 }
                 Ok(())
             },
@@ -137,13 +138,13 @@ impl<'a> Values<'a> for UsualReader<'_, 'a> {
         Ok(Some(source))
     }
 
-    fn envelope(&mut self) -> Result<Option<Envelope<'a>>, Unusual> {
+    fn envelope(&mut self, place: &mut Option<Envelope<'a>>) -> Result<(), Unusual> {
         if self.scanner.null() {
-            return Ok(None);
+            *place = None;
+            return Ok(());
         }
-        let mut envelope = Envelope::default();
-        self.object(|known| &mut known.envelope, |name, reader| envelope.take_field(name, reader))?;
-        Ok(Some(envelope))
+        let envelope = place.insert(Envelope::default());
+        self.object(|known| &mut known.envelope, |name, reader| envelope.take_field(name, reader))
     }
 
     fn ignore(&mut self) -> Result<(), Unusual> {
@@ -151,24 +152,63 @@ impl<'a> Values<'a> for UsualReader<'_, 'a> {
     }
 }
 
-/// The fields of an object in the order in which they came last: the text up to the value of each, and its name.
+/// The fields of an object in the order in which they came last.
 #[derive(Debug, Default)]
-struct FieldOrder<'a>(Vec<(&'a str, &'a str)>);
+struct FieldOrder<'a> {
+    fields: Vec<KnownField<'a>>,
+    /// The place of the next field in the object that is being read.
+    next: usize,
+    /// Where the text of the field before begins.
+    start: usize,
+}
+
+#[derive(Debug)]
+struct KnownField<'a> {
+    name: &'a str,
+    /// The text up to its value: `{"op":`, `,"table":`.
+    start: &'a str,
+    /// The text with its value, if that is ignored; else empty.
+    ignored: &'a str,
+}
 
 impl<'a> FieldOrder<'a> {
     /// The longest order that is remembered: longer than any envelope or `source` block.
     const LEN_MAX: usize = 64;
 
-    /// Reads the name of the field at this place, if the object goes on so far.
-    fn next_name(&mut self, place: usize, scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Unusual> {
-        if let Some((_, name)) = self.0.get(place).filter(|(start, _)| scanner.pass(start)) {
-            return Ok(Some(name));
+    /// Begins to read an object.
+    fn begin(&mut self) {
+        self.next = 0;
+    }
+
+    /// Reads the name of the next field, if there is one; passes those that are ignored and the same as last.
+    #[inline(always)]
+    fn next_name(&mut self, scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Unusual> {
+        while let Some(known) = self.fields.get(self.next) {
+            if known.ignored.is_empty() || !scanner.pass_field(known.ignored) {
+                break;
+            }
+            self.next += 1;
+        }
+        let place = self.next;
+        self.start = scanner.place();
+        self.next += 1;
+        if let Some(known) = self.fields.get(place).filter(|known| scanner.pass(known.start)) {
+            return Ok(Some(known.name));
         }
         let Some((start, name)) = scanner.next_name(place == 0)? else { return Ok(None) };
-        self.0.truncate(place);
-        if place == self.0.len() && place < Self::LEN_MAX {
-            self.0.push((start, name));
+        self.fields.truncate(place);
+        if place == self.fields.len() && place < Self::LEN_MAX {
+            self.fields.push(KnownField { name, start, ignored: "" });
         }
         Ok(Some(name))
+    }
+
+    /// Passes the value of the field whose name was read last.
+    fn ignore(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Unusual> {
+        scanner.ignore()?;
+        if let Some(known) = self.fields.get_mut(self.next - 1) {
+            known.ignored = scanner.since(self.start)?;
+        }
+        Ok(())
     }
 }
