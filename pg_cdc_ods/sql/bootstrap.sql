@@ -138,6 +138,7 @@ create table cdc.tombstones (
     deleted_at timestamptz not null default now(),
     primary key (attachment_id, key)
 );
+create index tombstones_newest on cdc.tombstones (attachment_id, source_pos);
 comment on table cdc.tombstones is 'Deleted keys, so that a late older event cannot bring a row back.';
 comment on column cdc.tombstones.first_source_ts is
     'The earliest source_ts of the key''s events, if the target has a column first_source_ts.';

@@ -21,7 +21,7 @@ use crate::sql_error::spi_failed;
 pub(super) struct Memory {
     /// The position of its row, if there is one.
     pub(super) row: Option<Position>,
-    /// The position of its newest delete. Not told for a change that is newer than the row, and so than the delete.
+    /// The position of its newest delete. May not be told for a change that is newer.
     pub(super) deleted: Option<Position>,
     /// The earliest time at which the key was seen before that delete, in microseconds since the Unix epoch.
     pub(super) first_ts: Option<i64>,
@@ -29,9 +29,9 @@ pub(super) struct Memory {
     pub(super) columns: Option<ColumnPositions>,
 }
 
-/// Whether there is anything to recall of a source's rows: of most there is neither.
-const HAS_MEMORY: &str = "
-    select exists (select from cdc.tombstones where attachment_id = $1),
+/// What there is to recall of a source's rows: the position of the newest delete, and whether some are not uniform.
+const MEMORY: &str = "
+    select (select t.source_pos from cdc.tombstones t where t.attachment_id = $1 order by t.source_pos desc limit 1),
            exists (select from cdc.column_positions where attachment_id = $1)";
 
 const RECALL_DELETES: &str = "
@@ -50,43 +50,65 @@ pub(super) fn recall(
 ) -> HashMap<Vec<u8>, Memory> {
     let all: Vec<_> = changes.iter().collect();
     let rows = as_owner(target, || stored_rows::positions(target, plan, &all));
-    let mut known = HashMap::new();
-    let mut not_newer = Vec::new();
-    for (change, row) in all.iter().zip(rows) {
-        // A row without a position is not from an event, and may be there in spite of a delete.
-        let is_newer = |row: &Position| !row.as_bytes().is_empty() && change.position > *row;
-        if !row.as_ref().is_some_and(is_newer) {
-            not_newer.push(*change);
-        }
-        if row.is_some() {
-            known.insert(change.key_bytes.clone(), Memory { row, ..Memory::default() });
-        }
-    }
-    let mut recall = || -> spi::Result<()> {
-        let has = plan_cache::update(client, HAS_MEMORY, &[target.attachment_id.into()])?.two()?;
-        if has.0 == Some(true) && !not_newer.is_empty() {
-            let args = [target.attachment_id.into(), sorted_keys(&not_newer).datum];
-            for row in plan_cache::update(client, RECALL_DELETES, &args)?.iter() {
-                let row = row.values::<3>();
-                let memory: &mut Memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
-                memory.deleted = row.bytes(2).map(Position::from_bytes);
-                memory.first_ts = row.word(3);
-            }
-        }
-        if has.1 == Some(true) {
-            let args = [target.attachment_id.into(), sorted_keys(&all).datum];
-            for row in plan_cache::update(client, RECALL_COLUMNS, &args)?.iter() {
-                let row = row.values::<2>();
-                let memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
-                memory.columns = row.text(2).and_then(|json| serde_json::from_str(json).ok());
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = recall() {
+    let known = all.iter().zip(rows).filter_map(|(change, row)| {
+        let row = Some(row?);
+        Some((change.key_bytes.clone(), Memory { row, ..Memory::default() }))
+    });
+    let mut known: HashMap<_, _> = known.collect();
+    if let Err(error) = recall_beside(client, target, &all, &mut known) {
         spi_failed("cannot read cdc.tombstones and cdc.column_positions", &error);
     }
     known
+}
+
+/// Adds what is remembered beside the rows.
+fn recall_beside(
+    client: &mut SpiClient<'_>,
+    target: &Target,
+    changes: &[&RowChange<'_>],
+    known: &mut HashMap<Vec<u8>, Memory>,
+) -> spi::SpiResult<()> {
+    let memory = plan_cache::update(client, MEMORY, &[target.attachment_id.into()])?;
+    let (newest_delete, has_columns) = memory.two::<Vec<u8>, bool>()?;
+    let newest_delete = newest_delete.map(|bytes| Position::from_bytes(&bytes));
+    let deleted: Vec<_> = changes
+        .iter()
+        .copied()
+        .filter(|change| may_be_deleted(target, known, change, newest_delete.as_ref()))
+        .collect();
+    if !deleted.is_empty() {
+        let args = [target.attachment_id.into(), sorted_keys(&deleted).datum];
+        for row in plan_cache::update(client, RECALL_DELETES, &args)?.iter() {
+            let row = row.values::<3>();
+            let memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
+            memory.deleted = row.bytes(2).map(Position::from_bytes);
+            memory.first_ts = row.word(3);
+        }
+    }
+    if has_columns == Some(true) {
+        let args = [target.attachment_id.into(), sorted_keys(changes).datum];
+        for row in plan_cache::update(client, RECALL_COLUMNS, &args)?.iter() {
+            let row = row.values::<2>();
+            let memory = known.entry(row.bytes(1).unwrap_or_default().to_vec()).or_default();
+            memory.columns = row.text(2).and_then(|json| serde_json::from_str(json).ok());
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is remembered of a delete may matter to a change: not if it is newer than all deletes, or than its row,
+/// which has come after any delete of its key.
+fn may_be_deleted(
+    target: &Target,
+    known: &HashMap<Vec<u8>, Memory>,
+    change: &RowChange<'_>,
+    newest_delete: Option<&Position>,
+) -> bool {
+    let Some(newest_delete) = newest_delete else { return false };
+    let row = known.get(&change.key_bytes).and_then(|memory| memory.row.as_ref());
+    // A row without a position is not from an event, and may be there in spite of a delete.
+    let is_newer_than_row = row.is_some_and(|row| !row.as_bytes().is_empty() && change.position > *row);
+    !is_newer_than_row && (target.keeps_first_ts || change.position <= *newest_delete)
 }
 
 /// Keys in the order of an index, which finds sorted ones without sorting them itself.

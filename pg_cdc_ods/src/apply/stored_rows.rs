@@ -3,13 +3,16 @@
 use cdc_core::{ColumnType, Plan, Position, RowChange, Value};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::quote_identifier;
+use pgrx::spi::{SpiClient, quote_identifier};
 
 use super::arrays::parameter;
 use super::column_list::ColumnList;
 use super::targets::Target;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
+
+/// So few keys are looked up without asking for the largest one first.
+const FEW_KEYS: usize = 20;
 
 /// The keys of changes where they are one integer, which is most often so: such keys need no join, and are looked up in the
 /// order of the index.
@@ -40,7 +43,26 @@ impl IntegerKeys {
 
     /// The keys as `bigint[]`.
     pub(super) fn parameter(&self) -> DatumWithOid<'static> {
-        parameter("bigint", self.sorted.iter().map(|(key, _)| Some(*key)).collect()).datum
+        Self::array(&self.sorted)
+    }
+
+    /// The same up to the largest key of a table, which has an index on it: new keys are mostly larger than all before.
+    fn parameter_up_to_last(
+        &self,
+        client: &mut SpiClient<'_>,
+        table: &str,
+    ) -> spi::SpiResult<DatumWithOid<'static>> {
+        if self.sorted.len() <= FEW_KEYS {
+            return Ok(self.parameter());
+        }
+        let sql = format!("select max(t.{})::bigint from {table} as t", self.column);
+        let last: Option<i64> = plan_cache::update(client, &sql, &[])?.one()?;
+        let end = self.sorted.partition_point(|(key, _)| Some(*key) <= last);
+        Ok(Self::array(&self.sorted[..end]))
+    }
+
+    fn array(sorted: &[(i64, usize)]) -> DatumWithOid<'static> {
+        parameter("bigint", sorted.iter().map(|(key, _)| Some(*key)).collect()).datum
     }
 
     /// The places of the changes of a key.
@@ -67,7 +89,8 @@ fn positions_by_integer(target: &Target, keys: &IntegerKeys, changes: usize) -> 
     );
     let mut found = vec![None; changes];
     let read = Spi::connect_mut(|client| {
-        for row in plan_cache::update(client, &sql, &[keys.parameter()])?.iter() {
+        let keys_there = keys.parameter_up_to_last(client, &target.name)?;
+        for row in plan_cache::update(client, &sql, &[keys_there])?.iter() {
             let row = row.values::<2>();
             let position = Position::from_bytes(row.bytes(2).unwrap_or_default());
             keys.places(row.word(1)).for_each(|place| found[place] = Some(position.clone()));

@@ -169,7 +169,8 @@ impl Enrichment {
     ///
     /// A row that is as it should be is not touched. `INSERT … ON CONFLICT` would do in one step what UPDATE and INSERT do
     /// here, but it locks every row that is there, which is a write, too. Rows are added only by who holds the progress
-    /// lock, so that a row cannot come between the two.
+    /// lock, so that a row cannot come between the two. New integer keys are mostly larger than all before, and are not
+    /// looked up.
     #[must_use]
     pub fn refresh(&self, form: KeyForm) -> String {
         let stamp = |column, value| if self.stamped { format!(", {column}{value}") } else { String::new() };
@@ -178,17 +179,29 @@ impl Enrichment {
         let assignments: Vec<_> = merged.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         let stored: Vec<_> = merged.iter().map(|(name, _)| format!("t.{name}")).collect();
         let values: Vec<_> = merged.iter().map(|(_, value)| value.as_str()).collect();
+        let key = quote_name(&self.key);
+        let [last, may_be_there, is_new] = match form {
+            KeyForm::Integer => [
+                format!(
+                    "last as materialized (select coalesce(max(t.{key}), {}) as key from {} t), ",
+                    i64::MIN,
+                    self.target
+                ),
+                format!(" and f.{key} <= (select l.key from last l)"),
+                format!("f.{key} > (select l.key from last l) or "),
+            ],
+            KeyForm::Text => Default::default(),
+        };
         format!(
             "with fresh as materialized (select * from ({query}) q where q.{key} = any ({keys})), \
              lost as materialized (select k from unnest({keys}) k where k not in (select f.{key} from fresh f)), \
              gone as (delete from {target} t where t.{key} = any (array(select k from lost))), \
-             updated as (update {target} t set {assignments}{stamp_assignment} from fresh f \
-                where t.{key} = f.{key} and ({stored}) is distinct from ({values}) returning t.{key}), \
+             {last}updated as (update {target} t set {assignments}{stamp_assignment} from fresh f \
+                where t.{key} = f.{key}{may_be_there} and ({stored}) is distinct from ({values}) returning t.{key}), \
              added as (insert into {target} ({columns}{stamp_column}) select {columns}{stamp_value} from fresh f \
-                where f.{key} not in (select u.{key} from updated u) \
+                where {is_new}f.{key} not in (select u.{key} from updated u) \
                 and not exists (select from {target} t where t.{key} = f.{key})) \
              select (select count(*) from fresh) + (select count(*) from lost) > cardinality($1)",
-            key = quote_name(&self.key),
             keys = self.sent_keys(form),
             query = self.query,
             target = self.target,
