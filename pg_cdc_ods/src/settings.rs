@@ -132,8 +132,8 @@ pub(crate) fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_cdc_ods.enrich_step",
-        c"Enriched rows that are made anew in one step.",
-        c"A change that concerns more rows is worked off in steps between batches.",
+        c"Enriched rows that are made anew in one step at most.",
+        c"A change that concerns more rows is worked off in steps between batches, short ones while events wait.",
         &ENRICH_STEP,
         1,
         1_000_000,

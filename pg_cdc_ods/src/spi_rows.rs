@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use pgrx::JsonB;
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{Spi, SpiError, SpiErrorCodes, SpiResult};
 
@@ -163,6 +164,13 @@ impl<'r, const N: usize> Values<'r, N> {
     pub(crate) fn json(&self, column: usize) -> Option<JsonB> {
         // SAFETY: as in `bytes`.
         self.datum(column).and_then(|datum| unsafe { JsonB::from_datum(datum, false) })
+    }
+
+    /// The document of a `jsonb` column as a parameter for another statement: it is passed on as it lies in the row.
+    pub(crate) fn json_parameter(&self, column: usize) -> DatumWithOid<'r> {
+        let datum = self.datum(column);
+        // SAFETY: a `jsonb` of the tuple, which lives as long as the rows; one that lies elsewhere is fetched by who opens it.
+        unsafe { DatumWithOid::new(datum, pg_sys::JSONBOID) }
     }
 
     fn datum(&self, column: usize) -> Option<pg_sys::Datum> {

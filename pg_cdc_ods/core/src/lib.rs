@@ -41,7 +41,7 @@ pub use column_positions::{ColumnPositions, Merge, OverflowMerge, StoredRow, mer
 pub use column_rule::{ColumnRule, ColumnRuleError};
 pub use drift::{ColumnDrift, Completeness, Drift, Kind, Kinds, SourceColumns};
 pub use enrichment::{
-    DeclaredDependency, Dependency, DependencyError, Enrichment, KeyForm, Policy, RowEvent,
+    DeclaredDependency, Dependency, DependencyError, Enrichment, KeyForm, Look, Policy, RowEvent,
 };
 pub use envelope::{
     BareRows, Control, DecodeSettings, Decoded, Decoder, Event, EventKey, Message, Operation, decode,

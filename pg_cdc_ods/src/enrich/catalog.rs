@@ -53,6 +53,13 @@ const LOAD: &str = "
             select jsonb_agg(to_jsonb(e) || jsonb_build_object(
                        'target', format('%I.%I', e.target_schema, e.target_table),
                        'owner', e.owner::oid::bigint,
+                       'key_collation', (
+                           select format('%I.%I', n.nspname, c.collname)
+                             from pg_catalog.pg_attribute a
+                             join pg_catalog.pg_collation c on c.oid = a.attcollation
+                             join pg_catalog.pg_namespace n on n.oid = c.collnamespace
+                            where a.attrelid = to_regclass(format('%I.%I', e.target_schema, e.target_table))
+                              and a.attname = e.key),
                        'relations', (
                            select jsonb_agg(coalesce(to_regclass(format('%I.%I', d.dependency->>'schema',
                                                                         d.dependency->>'table'))::oid::bigint, 0)

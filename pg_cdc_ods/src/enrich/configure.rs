@@ -58,6 +58,7 @@ impl Declaration<'_> {
             target: target.quoted(),
             key: self.key.to_owned(),
             key_type,
+            key_collation: None,
             columns: query.columns.into_iter().map(|column| column.name).collect(),
             query: query.text,
             stamped,

@@ -19,7 +19,8 @@ pub(super) fn check(client: &mut SpiClient<'_>, enrichment: &Enrichment) {
     let no_keys = Vec::<Option<String>>::from([None]);
     let mut plans = vec![explain(client, &enrichment.refresh(KeyForm::Text), &[no_keys.into()])];
     for dependency in &enrichment.dependencies {
-        let args = [pgrx::JsonB(serde_json::json!([])).into(), None::<String>.into(), 1_i32.into()];
+        let no_key = || None::<String>.into();
+        let args = [pgrx::JsonB(serde_json::json!([])).into(), no_key(), no_key(), 1_i64.into()];
         plans.push(explain(client, &enrichment.next_keys(dependency), &args));
     }
     let hints: BTreeSet<String> =

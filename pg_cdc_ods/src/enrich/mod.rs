@@ -6,6 +6,7 @@
 //!                                             └─ very many: enrich_backlog ──────┴► in steps, between batches
 //! ```
 
+mod backlog;
 mod catalog;
 mod changes;
 mod collector;
@@ -16,6 +17,8 @@ mod pending;
 mod queue;
 mod refresh;
 mod verify;
+
+use std::time::Duration;
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -28,6 +31,7 @@ use crate::workers;
 pub(crate) use catalog::{Catalog, ConfiguredAggregate, newest_event};
 pub(crate) use collector::Collecting;
 use configure::{Declaration, TRIGGERS};
+use queue::StepEnd;
 pub(crate) use queue::retry_failed;
 pub(crate) use refresh::refresh_dirty;
 
@@ -111,19 +115,27 @@ fn dependencies_of(client: &mut SpiClient<'_>, name: &str) -> Vec<(String, Strin
 /// Does one bounded step of what waits in queue and backlog, in the current transaction. Returns whether there may be
 /// more.
 pub(crate) fn work_off_step() -> bool {
-    if !queue::has_work() {
-        return false;
-    }
-    Spi::connect_mut(|client| inbox::lock_progress(client) && work_off(client))
+    step(StepEnd::WithItsKeys)
 }
 
-/// The same by a caller that holds the progress lock. Returns whether there was anything to do.
+/// The same between two batches: while events wait, it takes half as long as the batch before it, or one pass.
+pub(crate) fn work_off_between_batches(batch_time: Duration) -> bool {
+    step(StepEnd::WhenEventsWait { after: batch_time / 2 })
+}
+
+fn step(end: StepEnd) -> bool {
+    queue::has_work()
+        && Spi::connect_mut(|client| inbox::lock_progress(client) && work_off_until(client, end))
+}
+
+/// Does a whole step for a caller that holds the progress lock. Returns whether there was anything to do.
 pub(crate) fn work_off(client: &mut SpiClient<'_>) -> bool {
-    if !queue::has_work() {
-        return false;
-    }
+    queue::has_work() && work_off_until(client, StepEnd::WithItsKeys)
+}
+
+fn work_off_until(client: &mut SpiClient<'_>, end: StepEnd) -> bool {
     let collecting = Collecting::begin(client);
-    queue::work_off(client, &collecting.catalog);
+    queue::work_off(client, &collecting.catalog, end);
     refresh_dirty(client, &collecting);
     true
 }

@@ -1,15 +1,19 @@
 //! What is dirty and has to wait: keys in `cdc.enrich_queue`, changes that concern very many in `cdc.enrich_backlog`.
+//!
+//! It is worked off in steps, and a step in passes: between two of them it may end, because events wait.
+
+use std::time::{Duration, Instant};
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use super::catalog::{Catalog, ConfiguredEnrichment};
-use super::refresh;
-use crate::apply::{as_user, parameter};
+use super::catalog::Catalog;
+use super::{backlog, refresh};
+use crate::apply::parameter;
+use crate::inbox;
 use crate::settings;
 use crate::sql_error::spi_failed;
-use crate::subtransaction;
 
 /// A key that fails again is not kept twice.
 const PUT_KEYS: &str = "
@@ -62,135 +66,86 @@ pub(super) fn has_work() -> bool {
     .unwrap_or(false)
 }
 
-/// Takes what waits for one step, and makes these rows anew. The caller holds the progress lock.
-pub(super) fn work_off(client: &mut SpiClient<'_>, catalog: &Catalog) {
-    let queued = take_keys(client);
-    if queued.is_empty() {
-        step_through_backlog(client, catalog);
+/// Keys of a pass: their rows are made anew in some milliseconds.
+pub(super) const PASS_KEYS: i32 = 1000;
+
+/// When a step ends before all of its keys are done.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StepEnd {
+    /// Never: nobody waits for it.
+    WithItsKeys,
+    /// When events wait and it has taken as long as this.
+    WhenEventsWait { after: Duration },
+}
+
+/// A step under way.
+pub(super) struct Step {
+    end: StepEnd,
+    started: Instant,
+    keys_left: i32,
+    events_wait: bool,
+    /// The last entry of the queue that it has taken: an index is slow to pass those that this transaction has deleted.
+    last_taken: i64,
+}
+
+impl Step {
+    fn begin(end: StepEnd) -> Self {
+        let keys_left = settings::ENRICH_STEP.get();
+        Self { end, started: Instant::now(), keys_left, events_wait: false, last_taken: 0 }
     }
-    for (id, keys) in queued {
-        refresh::refresh_keys(client, catalog, id, &keys);
+
+    /// Keys of the next pass at most; none if the step is over.
+    pub(super) fn keys_of_pass(&self) -> i32 {
+        if self.events_wait { 0 } else { self.keys_left.clamp(0, PASS_KEYS) }
+    }
+
+    /// Counts a pass, and looks whether events wait.
+    pub(super) fn end_pass(&mut self, client: &mut SpiClient<'_>) {
+        self.keys_left -= PASS_KEYS;
+        if let StepEnd::WhenEventsWait { after } = self.end {
+            self.events_wait = self.started.elapsed() >= after && inbox::has_work(client);
+        }
+        pgrx::check_for_interrupts!();
+    }
+}
+
+/// Works off the next step of what waits. The caller holds the progress lock.
+pub(super) fn work_off(client: &mut SpiClient<'_>, catalog: &Catalog, end: StepEnd) {
+    let mut step = Step::begin(end);
+    while step.keys_of_pass() > 0 {
+        let queued = take_keys(client, &mut step);
+        if queued.is_empty() {
+            if !backlog::work_off(client, catalog, &mut step) {
+                break;
+            }
+            continue;
+        }
+        for (id, keys) in queued {
+            refresh::refresh_keys(client, catalog, id, &keys);
+        }
+        step.end_pass(client);
     }
 }
 
 const TAKE_KEYS: &str = "
     with taken as (
         delete from cdc.enrich_queue
-         where id = any (array(select id from cdc.enrich_queue where error is null order by id limit $1))
-        returning enrichment_id, key
+         where id = any (array(select id from cdc.enrich_queue where error is null and id > $2 order by id limit $1))
+        returning id, enrichment_id, key
     )
-    select enrichment_id, array_agg(distinct key) from taken group by enrichment_id order by enrichment_id";
+    select enrichment_id, array_agg(distinct key), max(id) from taken group by enrichment_id order by enrichment_id";
 
-fn take_keys(client: &mut SpiClient<'_>) -> Vec<(i32, Vec<String>)> {
+fn take_keys(client: &mut SpiClient<'_>, step: &mut Step) -> Vec<(i32, Vec<String>)> {
     let mut take = || -> spi::Result<_> {
         let mut taken = Vec::new();
-        for row in client.update(TAKE_KEYS, None, &[settings::ENRICH_STEP.get().into()])? {
+        let args = [step.keys_of_pass().into(), step.last_taken.into()];
+        for row in client.update(TAKE_KEYS, None, &args)? {
             taken.push((row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default()));
+            step.last_taken = step.last_taken.max(row.get(3)?.unwrap_or_default());
         }
         Ok(taken)
     };
     take().unwrap_or_else(|error| spi_failed("cannot read cdc.enrich_queue", &error))
-}
-
-/// A change that makes many keys dirty.
-struct Change {
-    id: i64,
-    enrichment_id: i32,
-    dependency: Option<i16>,
-    changed: Option<JsonB>,
-    last_key: Option<String>,
-}
-
-const FIRST_CHANGE: &str = "
-    select id, enrichment_id, dependency, changed, last_key
-      from cdc.enrich_backlog where error is null order by id limit 1";
-
-fn first_change(client: &mut SpiClient<'_>) -> Option<Change> {
-    let mut read = || -> spi::Result<_> {
-        let rows = client.update(FIRST_CHANGE, Some(1), &[])?;
-        let row = rows.first();
-        if row.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Change {
-            id: row.get(1)?.unwrap_or_default(),
-            enrichment_id: row.get(2)?.unwrap_or_default(),
-            dependency: row.get(3)?,
-            changed: row.get(4)?,
-            last_key: row.get(5)?,
-        }))
-    };
-    read().unwrap_or_else(|error| spi_failed("cannot read cdc.enrich_backlog", &error))
-}
-
-/// Steps whose keys are read at once: to find the keys of a change may mean to look at all that it concerns.
-const STEPS_READ_AT_ONCE: i32 = 10;
-
-/// Does the next step of the first change in the backlog, and puts the keys of some more steps into the queue.
-fn step_through_backlog(client: &mut SpiClient<'_>, catalog: &Catalog) {
-    let Some(change) = first_change(client) else { return };
-    let Some(configured) = catalog.enrichment(change.enrichment_id) else { return };
-    let step = settings::ENRICH_STEP.get();
-    let limit = step.saturating_mul(STEPS_READ_AT_ONCE);
-    let attempt = std::panic::AssertUnwindSafe(|| {
-        as_user(configured.owner(), || next_keys(client, configured, &change, limit))
-    });
-    let mut keys = match subtransaction::run(move || { attempt }()) {
-        Ok(Ok(keys)) => keys,
-        Ok(Err(error)) => spi_failed("cannot read what a change makes dirty", &error),
-        Err(failure) => {
-            refresh::ensure_fault_of_configuration(&failure);
-            update(
-                client,
-                "update cdc.enrich_backlog set error = $2 where id = $1",
-                change.id,
-                &failure.message,
-            );
-            return;
-        }
-    };
-    match keys.last().filter(|_| keys.len() >= usize::try_from(limit).unwrap_or_default()) {
-        Some(last) => {
-            update(client, "update cdc.enrich_backlog set last_key = $2 where id = $1", change.id, last);
-        }
-        None => update(
-            client,
-            "delete from cdc.enrich_backlog where id = $1 and $2::text is not null",
-            change.id,
-            "",
-        ),
-    }
-    let later = keys.split_off(keys.len().min(usize::try_from(step).unwrap_or_default()));
-    put_keys(client, change.enrichment_id, later, None);
-    refresh::refresh_keys(client, catalog, change.enrichment_id, &keys);
-}
-
-/// The next keys that a change makes dirty, in their order.
-fn next_keys(
-    client: &mut SpiClient<'_>,
-    configured: &ConfiguredEnrichment,
-    change: &Change,
-    limit: i32,
-) -> spi::Result<Vec<String>> {
-    let enrichment = &configured.enrichment;
-    let last_key = change.last_key.as_deref();
-    let place = change.dependency.and_then(|place| usize::try_from(place).ok());
-    let rows = match place.and_then(|place| enrichment.dependencies.get(place)) {
-        Some(dependency) => {
-            let changed = change.changed.as_ref().map(|json| JsonB(json.0.clone()));
-            let args = [changed.into(), last_key.into(), limit.into()];
-            client.update(&enrichment.next_keys(dependency), Some(1), &args)
-        }
-        None => client.update(&enrichment.next_of_all_keys(), Some(1), &[last_key.into(), limit.into()]),
-    };
-    let keys = rows?.first().get_one::<Vec<String>>()?;
-    Ok(keys.unwrap_or_default())
-}
-
-fn update(client: &mut SpiClient<'_>, sql: &str, id: i64, text: &str) {
-    if let Err(error) = client.update(sql, None, &[id.into(), text.into()]) {
-        spi_failed("cannot write cdc.enrich_backlog", &error);
-    }
 }
 
 /// Lets what failed be tried again; returns whether anything had.

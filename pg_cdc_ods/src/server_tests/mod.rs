@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aggregates;
+mod backlog;
 mod dead_letters;
 mod decoding;
 mod drift;

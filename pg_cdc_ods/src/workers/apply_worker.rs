@@ -56,12 +56,15 @@ enum Extension {
 /// Applies batches, each in its own transaction, until nothing waits.
 fn drain(worker: WorkerId) -> Extension {
     loop {
+        let began = Instant::now();
         let Some(outcome) = apply_recording_errors(worker) else { return Extension::Missing };
+        let batch_time = began.elapsed();
         if !outcome.sent_at.is_empty() {
             shared::count_batch(worker, &outcome.sent_at);
         }
         // One step after each batch: neither keeps the other waiting for long.
-        let Some(is_enriching) = recording_errors(worker, c"enriching", enrich::work_off_step) else {
+        let step = move || enrich::work_off_between_batches(batch_time);
+        let Some(is_enriching) = recording_errors(worker, c"enriching", step) else {
             return Extension::Missing;
         };
         let more = outcome.more || is_enriching;

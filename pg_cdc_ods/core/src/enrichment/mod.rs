@@ -4,9 +4,11 @@
 //! keys dirty ([`Dependency`] says which), and the query is run again for these keys alone, all at once.
 
 mod dependency;
+mod look;
 mod statements;
 
 pub use dependency::{DeclaredDependency, Dependency, DependencyError, Policy};
+pub use look::Look;
 pub use statements::{KeyForm, RowEvent};
 
 use serde::Deserialize;
@@ -24,6 +26,9 @@ pub struct Enrichment {
     pub key: String,
     /// The type of the key as SQL writes it, e.g. `bigint`.
     pub key_type: String,
+    /// The quoted name of the collation of the table's key, by which keys are in order; `None` if their type has none.
+    #[serde(default)]
+    pub key_collation: Option<String>,
     /// The columns that the query gives, the key among them.
     pub columns: Vec<String>,
     /// The query.

@@ -97,14 +97,29 @@ impl Enrichment {
         format!("with changed as ({}) select jsonb_agg(to_jsonb(c)) from changed c", event.changed())
     }
 
-    /// The next keys of changed rows that were put off. `$1`: the rows as JSON; `$2`: the last key done, or null;
-    /// `$3`: how many.
+    /// The key of the row of the table at which a stretch of it ends: the `$2`-th after the key `$1`, or with `is_first`
+    /// the `$2`-th of all. None if fewer rows are left. It is found by the primary key.
+    #[must_use]
+    pub fn end_of_stretch(&self, is_first: bool) -> String {
+        let key = quote_name(&self.key);
+        let after =
+            if is_first { String::new() } else { format!(" where t.{key} > $1::text::{}", self.key_type) };
+        format!(
+            "select t.{key}::text from {} t{after} order by t.{key} offset $2::bigint - 1 limit 1",
+            self.target
+        )
+    }
+
+    /// The next keys of changed rows that were put off, in order. `$1`: the rows as JSON; `$2`: the key up to which it is
+    /// done, or null; `$3`: up to which it is to be done, or null; `$4`: how many at most.
     #[must_use]
     pub fn next_keys(&self, dependency: &Dependency) -> String {
         format!(
-            "select array_agg(d.key::text order by d.key) from (select distinct k.key from ({}) k where {} order by 1 limit $3) d",
+            "select array_agg(d.key::text order by d.key) from (select distinct k.key from ({}) k where {} \
+             and ($3::text is null or k.key <= $3::text::{}) order by 1 limit $4) d",
             self.postponed_keys(dependency),
             self.after_cursor("k.key", "$2"),
+            self.key_type,
         )
     }
 
@@ -121,9 +136,10 @@ impl Enrichment {
     fn postponed_keys(&self, dependency: &Dependency) -> String {
         format!(
             "with changed as (select * from jsonb_populate_recordset(null::{}, $1::jsonb)) \
-             select k.key::{} as key from ({}) as k(key) where k.key is not null{}",
+             select k.key::{}{} as key from ({}) as k(key) where k.key is not null{}",
             dependency.quoted_table(),
             self.key_type,
+            self.collate(),
             dependency.keys,
             self.only_waiting(dependency),
         )
@@ -142,6 +158,11 @@ impl Enrichment {
         }
     }
 
+    /// Has keys in the order that the primary key's index has them in.
+    fn collate(&self) -> String {
+        self.key_collation.as_ref().map(|collation| format!(" collate {collation}")).unwrap_or_default()
+    }
+
     fn after_cursor(&self, key: &str, cursor: &str) -> String {
         format!("({cursor}::text is null or {key} > {cursor}::text::{})", self.key_type)
     }
@@ -152,9 +173,10 @@ impl Enrichment {
     pub fn next_of_all_keys(&self) -> String {
         let key = quote_name(&self.key);
         let part = |relation: &str| {
-            let after = self.after_cursor(&format!("r.{key}"), "$1");
+            let ordered = format!("r.{key}{}", self.collate());
+            let after = self.after_cursor(&ordered, "$1");
             format!(
-                "(select r.{key} as key from {relation} r where r.{key} is not null and {after} order by 1 limit $2)"
+                "(select {ordered} as key from {relation} r where r.{key} is not null and {after} order by 1 limit $2)"
             )
         };
         format!(
