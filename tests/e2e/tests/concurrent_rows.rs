@@ -1,10 +1,8 @@
 //! Other sessions write to a target while changes of the same rows are applied: no change is lost or set aside for it.
 
-use std::time::Duration;
-
-use anyhow::Context;
 use e2e::PATIENCE;
 use harness::cluster::Cluster;
+use harness::wait_until;
 use tokio_postgres::Client;
 
 /// The first order, which the other session writes to as well, and one that nobody else knows of.
@@ -36,14 +34,8 @@ async fn apply_beside(cluster: &Cluster, client: Client, theirs: &str) -> anyhow
         anyhow::Ok((counts, client.query_one(orders, &[]).await?.get(0)))
     });
     let waits = "select exists (select from pg_locks where not granted)";
-    tokio::time::timeout(PATIENCE, async {
-        while !watching.query_one(waits, &[]).await?.get::<_, bool>(0) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        anyhow::Ok(())
-    })
-    .await
-    .context("applying did not wait for the other session")??;
+    let is_waiting = async || Ok(watching.query_one(waits, &[]).await?.get::<_, bool>(0).then_some(()));
+    wait_until(PATIENCE, "applying waits for the other session", is_waiting).await?;
     other.batch_execute("commit").await?;
     applying.await?
 }
