@@ -10,10 +10,11 @@ export DURATION ?=
 export SEED ?=
 
 # Of `make bench`: 1 for a run of minutes, names of measures with commas between them (all if empty), and orders of the
-# grown store (2,000,000 if empty). It has SEED, too.
+# grown store (2,000,000 if empty), and a Python that has Pathway, to have that measured, too. It has SEED as well.
 export QUICK ?=
 export ONLY ?=
 export STORED_ORDERS ?=
+export PATHWAY_PYTHON ?=
 
 help: ## show this list
 	@sed -n -E 's/^([a-z][a-z0-9]*):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

@@ -35,6 +35,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stored_orders: Option<u64>,
 
+    /// A Python that has Pathway 0.33; without it that measure is left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pathway_python: Option<PathBuf>,
+
     /// File for the readings
     #[arg(long, value_name = "FILE", default_value = "target/bench/results.json")]
     pub(crate) output: PathBuf,

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use harness::Published;
 
@@ -9,7 +10,7 @@ use crate::args::{Args, Extent};
 use crate::corpus::Corpus;
 use crate::json::Results;
 use crate::machine::Machine;
-use crate::measure::ALL;
+use crate::measure::{ALL, Measure, pathway};
 use crate::report;
 use crate::round;
 use crate::server::Server;
@@ -20,16 +21,21 @@ pub(crate) struct Bench {
     pub(crate) corpus: Corpus,
     /// What the tables of the preset must hold in the end.
     pub(crate) published: Published,
+    /// A Python that has Pathway.
+    pub(crate) pathway_python: Option<PathBuf>,
     /// Without workers.
     pub(crate) server: Server,
     server_with_workers: OnceCell<Server>,
 }
 
 impl Bench {
-    fn prepare(extent: Extent, seed: u64) -> anyhow::Result<Self> {
-        let corpus = Corpus::generate(extent.events, seed)?;
+    fn prepare(args: &Args) -> anyhow::Result<Self> {
+        let extent = args.extent();
+        let corpus = Corpus::generate(extent.events, args.seed)?;
         let published = corpus.published()?;
-        Ok(Self { extent, corpus, published, server: Server::start()?, server_with_workers: OnceCell::new() })
+        let pathway_python = args.pathway_python.clone();
+        let (server, server_with_workers) = (Server::start()?, OnceCell::new());
+        Ok(Self { extent, corpus, published, pathway_python, server, server_with_workers })
     }
 
     /// Started when it is first asked for.
@@ -56,8 +62,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         let names: Vec<&str> = ALL.iter().map(|measure| measure.name).collect();
         return Ok(writeln!(io::stdout(), "{}", names.join("\n"))?);
     }
-    let measures = args.measures()?;
-    let bench = Bench::prepare(args.extent(), args.seed)?;
+    let measures = without_pathway_if_missing(args, args.measures()?)?;
+    let bench = Bench::prepare(args)?;
     let machine = Machine::of(&bench.server.scratch("").await?).await?;
     writeln!(io::stdout(), "{}\n{}", machine.lines(), bench.corpus.description)?;
     let rounds = round::take_all(&bench, &measures).await?;
@@ -66,4 +72,15 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     results.write(&args.output)?;
     writeln!(io::stdout(), "all readings are in {}", args.output.display())?;
     Ok(())
+}
+
+fn without_pathway_if_missing(
+    args: &Args,
+    mut measures: Vec<&'static Measure>,
+) -> anyhow::Result<Vec<&'static Measure>> {
+    if args.pathway_python.is_none() && measures.iter().any(|measure| measure.is_of_pathway()) {
+        writeln!(io::stdout(), "Pathway is left out; to have it measured {}", pathway::HINT)?;
+        measures.retain(|measure| !measure.is_of_pathway());
+    }
+    Ok(measures)
 }

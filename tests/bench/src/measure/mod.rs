@@ -3,6 +3,7 @@
 mod apply;
 mod decode;
 mod hot_product;
+pub(crate) mod pathway;
 mod pipeline;
 mod push;
 mod sql_pipeline;
@@ -45,6 +46,8 @@ enum Work {
     UnnestLimit { batch: usize },
     /// Decoding without a server.
     Decode(Shape),
+    /// Upserts and two joins in Pathway.
+    Pathway,
     /// `cdc.apply()` over a full inbox.
     Apply { features: Features, batch: usize },
     /// The apply worker over a full inbox.
@@ -84,6 +87,7 @@ pub(crate) const ALL: &[Measure] = &[
     measure("serde_json_tree", "serde_json on one core: whole tree", Work::Decode(Shape::Tree)),
     measure("serde_json_raw", "serde_json: envelope with raw rows", Work::Decode(Shape::RawRows)),
     measure("serde_json_typed", "serde_json: envelope and typed row", Work::Decode(Shape::TypedRow)),
+    measure("pathway", "Pathway: upserts and two joins, no XML", Work::Pathway),
     measure("unnest_limit_10000", "limit: arrays in the server, 10,000", Work::UnnestLimit { batch: 10_000 }),
     measure("unnest_limit_1000", "limit: arrays in the server, 1,000", Work::UnnestLimit { batch: 1_000 }),
     sql("sql_copy_apply_10000", "SQL pipeline, COPY + apply, 10,000", Steps::All, Input::Copied, 10_000),
@@ -119,6 +123,11 @@ impl Measure {
         name == self.name || family.strip_suffix('_') == Some(name)
     }
 
+    /// Whether it needs Pathway.
+    pub(crate) fn is_of_pathway(&self) -> bool {
+        matches!(self.work, Work::Pathway)
+    }
+
     /// Whether it is of interest how many events go, so that ratios of the rates say something.
     pub(crate) fn is_of_a_rate(&self) -> bool {
         !matches!(self.work, Work::Xml | Work::AtPace(_) | Work::Push(_))
@@ -135,6 +144,7 @@ impl Measure {
             Work::Sql { steps, input, batch } => sql_pipeline::run(bench, steps, input, batch).await,
             Work::UnnestLimit { batch } => unnest_limit::run(bench, batch).await,
             Work::Decode(shape) => decode::run(bench, shape),
+            Work::Pathway => pathway::run(bench),
             Work::Apply { features, batch } => apply::run(bench, features, batch).await,
             Work::Worker { batch } => worker::run(bench, batch).await,
             Work::Store => store::run(bench).await,
