@@ -14,8 +14,8 @@ use pgrx::{IntoDatum, pg_sys};
 use super::numeric_datum::Decimal;
 
 /// Length, dimensions, offset and element type: all that an empty array has. The other two numbers follow.
-const HEADER_BYTES: usize = 16;
-const DIMENSION_BYTES: usize = 8;
+pub(super) const HEADER_BYTES: usize = 16;
+pub(super) const DIMENSION_BYTES: usize = 8;
 
 /// A value that can be an element.
 pub(crate) trait Element {

@@ -97,16 +97,16 @@ fn known_by_join(
     let mut list = ColumnList::default();
     let mut conditions = list.push_key(plan, changes);
     push_source(&mut list, &mut conditions, table, xml_column, changes.len());
+    list.push_places(changes.len());
     let sql = format!(
-        "select e.place - 1 from unnest({}) with ordinality as e({}, place) \
+        "select e.place from {} \
          cross join lateral (select from {} as t where {} limit 1) as found",
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
         table.name,
         conditions.join(" and "),
     );
     Spi::connect_mut(|client| {
-        let rows = plan_cache::update(client, &sql, &list.datums)?;
+        let rows = list.run(client, &sql)?;
         Ok(rows.iter().filter_map(|row| usize::try_from(row.values::<1>().word(1)?).ok()).collect())
     })
 }
@@ -139,14 +139,9 @@ fn remove_surplus(
     let last_lines = parameter("bigint", last_lines.into_iter().map(Some).collect());
     conditions.push(format!("t.{LINE_NO} > {}", list.push(LINE_NO, "bigint", last_lines)));
     push_source(&mut list, &mut conditions, table, xml_column, changes.len());
-    let sql = format!(
-        "delete from {} as t using unnest({}) as e({}) where {}",
-        table.name,
-        list.parameters.join(", "),
-        list.elements.join(", "),
-        conditions.join(" and "),
-    );
-    execute(&sql, &list.datums);
+    let sql =
+        format!("delete from {} as t using {} where {}", table.name, list.rows(), conditions.join(" and "),);
+    list.execute(&sql);
 }
 
 /// Inserts rows; where some may be there already, updates those whose values differ.
@@ -179,17 +174,16 @@ fn write(
         conflict.push(EXTRACTED_FROM.to_owned());
     }
     let mut sql = format!(
-        "insert into {} as t ({}) select {} from unnest({}) as e({})",
+        "insert into {} as t ({}) select {} from {}",
         table.name,
         list.targets.join(", "),
         list.expressions.join(", "),
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
     );
     if may_conflict {
         sql.push_str(&on_conflict(&conflict, &values));
     }
-    execute(&sql, &list.datums);
+    list.execute(&sql);
 }
 
 fn on_conflict(conflict: &[String], values: &[String]) -> String {
@@ -210,15 +204,14 @@ pub(super) fn remove_orphans(target: &Target, table: &ChildTable, plan: &Plan, d
     let conditions = list.push_key(plan, deletes);
     let of_parent: Vec<_> = conditions.iter().map(|condition| condition.replacen("t.", "p.", 1)).collect();
     let sql = format!(
-        "delete from {} as t using unnest({}) as e({}) where {} and not exists (select from {} as p where {})",
+        "delete from {} as t using {} where {} and not exists (select from {} as p where {})",
         table.name,
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
         conditions.join(" and "),
         target.name,
         of_parent.join(" and "),
     );
-    execute(&sql, &list.datums);
+    list.execute(&sql);
 }
 
 /// Removes all rows whose keys have no row in the target any more.

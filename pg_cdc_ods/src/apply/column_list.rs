@@ -1,12 +1,14 @@
-//! The columns of a statement that writes many rows: an array parameter for each.
+//! The columns of a statement over many rows: an array for each.
 
 use cdc_core::{Cell, ChangeKind, ColumnType, Plan, RowChange, TargetColumn};
-use pgrx::datum::DatumWithOid;
-use pgrx::prelude::*;
-use pgrx::spi::quote_identifier;
+use pgrx::datum::{Datum, DatumWithOid};
+use pgrx::pg_sys;
+use pgrx::spi::{Spi, SpiClient, SpiResult, quote_identifier};
 
 use super::arrays::{self, ArrayParameter};
+use super::element_rows;
 use crate::plan_cache;
+use crate::spi_rows::Rows;
 use crate::sql_error::spi_failed;
 
 /// The parts of a statement that grow with its columns, kept in step.
@@ -16,11 +18,13 @@ pub(super) struct ColumnList {
     pub(super) targets: Vec<String>,
     /// What is inserted: the element, cast where its array has another type.
     pub(super) expressions: Vec<String>,
-    /// `$1::bigint[]` and so on.
-    pub(super) parameters: Vec<String>,
     /// The names of the elements: `c1` and so on.
-    pub(super) elements: Vec<String>,
-    pub(super) datums: Vec<DatumWithOid<'static>>,
+    elements: Vec<String>,
+    /// Their types.
+    types: Vec<&'static str>,
+    arrays: Vec<pg_sys::Datum>,
+    /// Other parameters of the statement.
+    parameters: Vec<DatumWithOid<'static>>,
 }
 
 impl ColumnList {
@@ -78,31 +82,54 @@ impl ColumnList {
 
     /// Adds a column that has the same text in every row.
     pub(super) fn push_constant(&mut self, name: &str, text: &str) {
-        let parameter = self.parameter(text);
+        let parameter = self.parameter(text.to_owned());
         self.targets.push(name.to_owned());
         self.expressions.push(parameter);
     }
 
-    /// A text as a parameter of the statement, for any place in it.
-    pub(super) fn parameter(&mut self, text: &str) -> String {
-        self.datums.push(text.to_owned().into());
-        format!("${}", self.datums.len())
+    /// A parameter of the statement, for any place in it.
+    pub(super) fn parameter(&mut self, value: impl Into<DatumWithOid<'static>>) -> String {
+        self.parameters.push(value.into());
+        format!("${}", self.parameters.len())
+    }
+
+    /// Adds the places of the rows, counted from zero, as the element `place`.
+    pub(super) fn push_places(&mut self, rows: usize) {
+        let places = arrays::parameter_of("bigint", (0..rows as i64).map(Some));
+        self.push_parts("place".to_owned(), "place".to_owned(), "e.place".to_owned(), places);
+    }
+
+    /// The rows as a statement names them in FROM: the table `e`.
+    pub(super) fn rows(&self) -> String {
+        // What has other types is another statement.
+        let types = self.types.join(", ");
+        format!("{} as e({}) /* {types} */", element_rows::NAME, self.elements.join(", "))
+    }
+
+    /// Runs a statement over the rows.
+    pub(super) fn run<'c>(&self, client: &mut SpiClient<'c>, sql: &str) -> SpiResult<Rows<'c>> {
+        element_rows::update(client, &self.arrays, sql, &self.parameters)
+    }
+
+    /// Runs a statement that writes; returns the rows it wrote.
+    pub(super) fn execute(&self, sql: &str) -> i64 {
+        written(Spi::connect_mut(|client| self.run(client, sql).map(|rows| rows.len())))
     }
 
     fn push_parts(&mut self, target: String, element: String, expression: String, array: ArrayParameter) {
-        self.datums.push(array.datum);
-        self.parameters.push(format!("${}::{}[]", self.datums.len(), array.element_type));
+        self.arrays.extend(array.datum.datum().map(Datum::sans_lifetime));
+        self.types.push(array.element_type);
         self.targets.push(target);
         self.expressions.push(expression);
         self.elements.push(element);
     }
 }
 
-/// Runs a statement; returns the rows it wrote.
-pub(super) fn execute(sql: &str, datums: &[DatumWithOid<'_>]) -> i64 {
-    let run = Spi::connect_mut(|client| plan_cache::update(client, sql, datums).map(|rows| rows.len()));
-    match run {
-        Ok(rows) => rows as i64,
-        Err(error) => spi_failed("cannot write to a target", &error),
-    }
+/// Runs a statement without rows; returns the rows it wrote.
+pub(super) fn execute(sql: &str, args: &[DatumWithOid<'_>]) -> i64 {
+    written(Spi::connect_mut(|client| plan_cache::update(client, sql, args).map(|rows| rows.len())))
+}
+
+fn written(rows: SpiResult<usize>) -> i64 {
+    rows.unwrap_or_else(|error| spi_failed("cannot write to a target", &error)) as i64
 }

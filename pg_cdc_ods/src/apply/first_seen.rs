@@ -9,7 +9,7 @@ use cdc_core::{Plan, RowChange};
 use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
-use super::column_list::{ColumnList, execute};
+use super::column_list::ColumnList;
 use super::guard::as_owner;
 use super::row_memory::Memory;
 use super::statements::times;
@@ -84,13 +84,12 @@ fn lower_rows(target: &Target, plan: &Plan, behind: &[&RowChange<'_>]) {
     let first_ts = times(behind.iter().map(|change| change.first_ts));
     let time = list.push(FIRST_SOURCE_TS, "timestamp at time zone 'UTC'", first_ts);
     let sql = format!(
-        "update {} as t set {FIRST_SOURCE_TS} = {time} from unnest({}) as e({}) where {} and {time} < t.{FIRST_SOURCE_TS}",
+        "update {} as t set {FIRST_SOURCE_TS} = {time} from {} where {} and {time} < t.{FIRST_SOURCE_TS}",
         target.name,
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
         matches.join(" and "),
     );
-    as_owner(target, || execute(&sql, &list.datums));
+    as_owner(target, || list.execute(&sql));
 }
 
 /// What rows know of when their keys were first seen, in the order of the changes; microseconds since the Unix epoch.

@@ -5,6 +5,7 @@
 //! ```
 
 mod array_datum;
+mod array_elements;
 mod arrays;
 mod auto_attach;
 mod batch;
@@ -12,6 +13,7 @@ mod children;
 mod column_list;
 mod dead_letters;
 mod documents;
+mod element_rows;
 mod evolve;
 mod explain;
 mod extractions;

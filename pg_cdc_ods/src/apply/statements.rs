@@ -31,10 +31,9 @@ pub(super) fn fill(
         .collect();
     let stored = match overflow {
         OverflowMerge::Retain(names) => {
-            list.datums.push(arrays::parameter_of("text", names.iter().map(Some)).datum);
+            let kept = list.parameter(arrays::parameter_of("text", names.iter().map(Some)).datum);
             format!(
-                "(select jsonb_object_agg(f.key, f.value) from jsonb_each(t.extra_fields) as f where f.key = any(${}))",
-                list.datums.len()
+                "(select jsonb_object_agg(f.key, f.value) from jsonb_each(t.extra_fields) as f where f.key = any ({kept}))"
             )
         }
         OverflowMerge::Add | OverflowMerge::Replace => "t.extra_fields".to_owned(),
@@ -45,14 +44,13 @@ pub(super) fn fill(
         "extra_fields = nullif(coalesce({stored}, '{{}}') || coalesce({sent}, '{{}}'), '{{}}')"
     ));
     let sql = format!(
-        "update {} as t set {}, processed_at = clock_timestamp() from unnest({}) as e({}) where {}",
+        "update {} as t set {}, processed_at = clock_timestamp() from {} where {}",
         target.name,
         assignments.join(", "),
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
         matches.join(" and "),
     );
-    execute(&sql, &list.datums)
+    list.execute(&sql)
 }
 
 /// Removes rows; one that is newer stays. Returns the rows removed.
@@ -61,14 +59,13 @@ pub(super) fn delete(target: &Target, plan: &Plan, changes: &[&RowChange<'_>]) -
     let matches = list.push_key(plan, changes);
     list.push("source_pos", "bytea", positions(changes));
     let sql = format!(
-        "delete from {} as t using unnest({}) as e({}) where {} and (t.source_pos is null or t.source_pos < {})",
+        "delete from {} as t using {} where {} and (t.source_pos is null or t.source_pos < {})",
         target.name,
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        list.rows(),
         matches.join(" and "),
         list.expressions[list.expressions.len() - 1],
     );
-    execute(&sql, &list.datums)
+    list.execute(&sql)
 }
 
 /// Removes all rows that are older than a position. Returns the rows removed.

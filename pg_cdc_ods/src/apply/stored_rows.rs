@@ -110,17 +110,17 @@ pub(super) fn of_rows<T: FromDatum + IntoDatum + Clone>(
 ) -> Vec<Option<T>> {
     let mut list = ColumnList::default();
     let matches = list.push_key(plan, changes);
+    list.push_places(changes.len());
     let sql = format!(
-        "select e.place, {expression} from unnest({}) with ordinality as e({}, place) join {} as t on {}",
-        list.parameters.join(", "),
-        list.elements.join(", "),
+        "select e.place, {expression} from {} join {} as t on {}",
+        list.rows(),
         target.name,
         matches.join(" and "),
     );
     let mut found = vec![None; changes.len()];
     let read = Spi::connect_mut(|client| {
-        for row in plan_cache::update(client, &sql, &list.datums)?.iter() {
-            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place - 1).ok());
+        for row in list.run(client, &sql)?.iter() {
+            let place = row.get::<i64>(1)?.and_then(|place| usize::try_from(place).ok());
             if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
                 *slot = row.get(2)?;
             }

@@ -7,7 +7,7 @@
 use cdc_core::{OverflowMerge, Plan, RowChange};
 
 use super::arrays;
-use super::column_list::{ColumnList, execute};
+use super::column_list::ColumnList;
 use super::statements::{extra_fields, key_names, positions, times};
 use super::targets::{FIRST_SOURCE_TS, Target};
 
@@ -25,7 +25,7 @@ impl Upsert<'_> {
     /// Inserts rows that are not there. Returns the rows written.
     pub(super) fn insert(&self, changes: &[&RowChange<'_>]) -> i64 {
         let list = self.columns(changes);
-        execute(&self.insertion(&list), &list.datums)
+        list.execute(&self.insertion(&list))
     }
 
     /// Updates rows that are there; one that is newer stays. Returns the rows written.
@@ -37,16 +37,15 @@ impl Upsert<'_> {
         let matches: Vec<_> = matches.iter().map(|(name, value)| format!("t.{name} = {value}")).collect();
         let assignments: Vec<_> = others.iter().map(|(name, value)| self.assignment(name, value)).collect();
         let sql = format!(
-            "update {} as t set {}, processed_at = clock_timestamp() from unnest({}) as e({}) \
+            "update {} as t set {}, processed_at = clock_timestamp() from {} \
              where {} and (t.source_pos is null or t.source_pos < {})",
             self.target.name,
             assignments.join(", "),
-            list.parameters.join(", "),
-            list.elements.join(", "),
+            list.rows(),
             matches.join(" and "),
             named().find(|(name, _)| *name == "source_pos").map_or("null", |(_, value)| value),
         );
-        execute(&sql, &list.datums)
+        list.execute(&sql)
     }
 
     /// Inserts or updates rows, whether they are there or not; one that is newer stays. Returns the rows written.
@@ -63,17 +62,16 @@ impl Upsert<'_> {
             key.join(", "),
             assignments.join(", "),
         );
-        execute(&sql, &list.datums)
+        list.execute(&sql)
     }
 
     fn insertion(&self, list: &ColumnList) -> String {
         format!(
-            "insert into {} as t ({}, processed_at) select {}, clock_timestamp() from unnest({}) as e({})",
+            "insert into {} as t ({}, processed_at) select {}, clock_timestamp() from {}",
             self.target.name,
             list.targets.join(", "),
             list.expressions.join(", "),
-            list.parameters.join(", "),
-            list.elements.join(", "),
+            list.rows(),
         )
     }
 

@@ -83,3 +83,29 @@ async fn a_row_that_goes_meanwhile_is_inserted() -> anyhow::Result<()> {
     assert_eq!(outcome, told("upserted 2 stale 0 dead 0", "1 ours, 2 ours"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_row_that_is_changed_meanwhile_is_updated() -> anyhow::Result<()> {
+    let cluster = Cluster::start_without_workers()?;
+    let client = database(&cluster).await?;
+    ingest(&client, "c", 1, "before").await?;
+    client.query("select * from cdc.apply()", &[]).await?;
+    ingest(&client, "u", 2, "ours").await?;
+    let theirs = "update cdc_orders set status = 'theirs' where order_id = 1";
+    let outcome = apply_beside(&cluster, client, theirs).await?;
+    assert_eq!(outcome, told("upserted 2 stale 0 dead 0", "1 ours, 2 ours"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_becomes_newer_meanwhile_stays() -> anyhow::Result<()> {
+    let cluster = Cluster::start_without_workers()?;
+    let client = database(&cluster).await?;
+    ingest(&client, "c", 1, "before").await?;
+    client.query("select * from cdc.apply()", &[]).await?;
+    ingest(&client, "u", 2, "ours").await?;
+    let theirs = r"update cdc_orders set status = 'newer', source_pos = '\xff' where order_id = 1";
+    let outcome = apply_beside(&cluster, client, theirs).await?;
+    assert_eq!(outcome, told("upserted 1 stale 1 dead 0", "1 newer, 2 ours"));
+    Ok(())
+}
