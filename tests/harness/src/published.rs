@@ -41,6 +41,13 @@ impl Published {
         self.model.table(table).len() as u64
     }
 
+    /// Number of rows that a child table of the preset must have in the end.
+    #[must_use]
+    pub fn child_rows(&self, table: &str) -> u64 {
+        let rows = self.model.child_tables().find(|(name, _)| *name == table);
+        rows.map_or(0, |(_, rows)| rows.len() as u64)
+    }
+
     /// Number of those that cannot be applied.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {

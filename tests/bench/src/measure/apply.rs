@@ -11,6 +11,8 @@ use crate::stopwatch::{Reading, Stopwatch};
 /// The whole preset, alerts included.
 pub(super) const PRESET: &str = include_str!("../../sql/preset.sql");
 const UPSERTS_ONLY: &str = include_str!("../../sql/upserts_only.sql");
+/// Beside the upserts.
+const SAME_WORK: &str = include_str!("../../sql/same_work.sql");
 
 /// Beside the five of the preset.
 const MORE_SOURCES: &str = "
@@ -29,6 +31,8 @@ pub(super) const DEFAULT_BATCH: usize = 10_000;
 pub(super) enum Features {
     /// All that the preset does.
     Preset,
+    /// What the hand-written pipeline does.
+    SameWork,
     /// A row in a table.
     UpsertsOnly,
 }
@@ -36,13 +40,18 @@ pub(super) enum Features {
 /// The corpus, applied.
 pub(super) async fn run(bench: &Bench, features: Features, batch: usize) -> anyhow::Result<Reading> {
     let setup = match features {
-        Features::Preset => PRESET,
-        Features::UpsertsOnly => UPSERTS_ONLY,
+        Features::Preset => PRESET.to_owned(),
+        Features::SameWork => format!("{UPSERTS_ONLY}; {SAME_WORK}"),
+        Features::UpsertsOnly => UPSERTS_ONLY.to_owned(),
     };
-    let database = bench.server.scratch(setup).await?;
+    let database = bench.server.scratch(&setup).await?;
     let reading = fill_and_apply(bench, &database, batch).await?;
     match features {
         Features::Preset => check_preset(&bench.published, &database).await?,
+        Features::SameWork => {
+            check_upserts(bench, &database).await?;
+            check_same_work(bench, &database).await?;
+        }
         Features::UpsertsOnly => check_upserts(bench, &database).await?,
     }
     Ok(reading)
@@ -94,10 +103,21 @@ pub(super) async fn check_preset(published: &Published, database: &Database) -> 
 
 /// That enriched orders and windows hold what their queries give.
 pub(super) async fn check_derived(database: &Database) -> anyhow::Result<()> {
-    for name in ["orders_enriched", "order_aggregations"] {
-        let differences = database.count(&format!("select count(*) from cdc.verify('{name}')")).await?;
-        ensure!(differences == 0, "{name} differs from its query in {differences} rows");
-    }
+    verify(database, "orders_enriched").await?;
+    verify(database, "order_aggregations").await
+}
+
+async fn verify(database: &Database, name: &str) -> anyhow::Result<()> {
+    let differences = database.count(&format!("select count(*) from cdc.verify('{name}')")).await?;
+    ensure!(differences == 0, "{name} differs from its query in {differences} rows");
+    Ok(())
+}
+
+async fn check_same_work(bench: &Bench, database: &Database) -> anyhow::Result<()> {
+    verify(database, "orders_enriched").await?;
+    let rows = database.count("select count(*) from items_extracted").await?;
+    let expected = bench.published.child_rows("cdc_order_items_extracted");
+    ensure!(rows == expected, "{rows} items were extracted, expected {expected}");
     Ok(())
 }
 

@@ -98,6 +98,8 @@ pub(crate) const ALL: &[Measure] = &[
     sql("sql_upserts_1000", "SQL pipeline, upserts only, 1,000", Steps::Upserts, Input::Staged, 1_000),
     apply("apply_10000", "cdc.apply(), whole preset, 10,000", Features::Preset, 10_000),
     apply("apply_1000", "cdc.apply(), whole preset, 1,000", Features::Preset, 1_000),
+    apply("apply_same_10000", "cdc.apply(), the SQL pipeline's work, 10,000", Features::SameWork, 10_000),
+    apply("apply_same_1000", "cdc.apply(), the SQL pipeline's work, 1,000", Features::SameWork, 1_000),
     apply("apply_upserts_10000", "cdc.apply(), upserts only, 10,000", Features::UpsertsOnly, 10_000),
     apply("apply_upserts_1000", "cdc.apply(), upserts only, 1,000", Features::UpsertsOnly, 1_000),
     measure("worker_10000", "apply worker, whole preset, 10,000", Work::Worker { batch: 10_000 }),
