@@ -50,62 +50,55 @@ fn told(counts: &str, orders: &str) -> (String, String) {
     (counts.to_owned(), orders.to_owned())
 }
 
-#[tokio::test]
-async fn a_row_that_comes_meanwhile_is_updated() -> anyhow::Result<()> {
+/// New orders come while the other session writes.
+async fn insert_beside(theirs: &str) -> anyhow::Result<(String, String)> {
     let cluster = Cluster::start_without_workers()?;
     let client = database(&cluster).await?;
     ingest(&client, "c", 1, "ours").await?;
-    let theirs = "insert into cdc_orders (order_id, status) values (1, 'theirs')";
-    let outcome = apply_beside(&cluster, client, theirs).await?;
+    apply_beside(&cluster, client, theirs).await
+}
+
+/// Orders that are there change while the other session writes.
+async fn update_beside(theirs: &str) -> anyhow::Result<(String, String)> {
+    let cluster = Cluster::start_without_workers()?;
+    let client = database(&cluster).await?;
+    ingest(&client, "c", 1, "before").await?;
+    client.query("select * from cdc.apply()", &[]).await?;
+    ingest(&client, "u", 2, "ours").await?;
+    apply_beside(&cluster, client, theirs).await
+}
+
+#[tokio::test]
+async fn a_row_that_comes_meanwhile_is_updated() -> anyhow::Result<()> {
+    let outcome = insert_beside("insert into cdc_orders (order_id, status) values (1, 'theirs')").await?;
     assert_eq!(outcome, told("upserted 2 stale 0 dead 0", "1 ours, 2 ours"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_newer_row_that_comes_meanwhile_stays() -> anyhow::Result<()> {
-    let cluster = Cluster::start_without_workers()?;
-    let client = database(&cluster).await?;
-    ingest(&client, "c", 1, "ours").await?;
     let theirs = r"insert into cdc_orders (order_id, status, source_pos) values (1, 'newer', '\xff')";
-    let outcome = apply_beside(&cluster, client, theirs).await?;
-    assert_eq!(outcome, told("upserted 1 stale 1 dead 0", "1 newer, 2 ours"));
+    assert_eq!(insert_beside(theirs).await?, told("upserted 1 stale 1 dead 0", "1 newer, 2 ours"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_row_that_goes_meanwhile_is_inserted() -> anyhow::Result<()> {
-    let cluster = Cluster::start_without_workers()?;
-    let client = database(&cluster).await?;
-    ingest(&client, "c", 1, "before").await?;
-    client.query("select * from cdc.apply()", &[]).await?;
-    ingest(&client, "u", 2, "ours").await?;
-    let outcome = apply_beside(&cluster, client, "delete from cdc_orders where order_id = 1").await?;
+    let outcome = update_beside("delete from cdc_orders where order_id = 1").await?;
     assert_eq!(outcome, told("upserted 2 stale 0 dead 0", "1 ours, 2 ours"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_row_that_is_changed_meanwhile_is_updated() -> anyhow::Result<()> {
-    let cluster = Cluster::start_without_workers()?;
-    let client = database(&cluster).await?;
-    ingest(&client, "c", 1, "before").await?;
-    client.query("select * from cdc.apply()", &[]).await?;
-    ingest(&client, "u", 2, "ours").await?;
-    let theirs = "update cdc_orders set status = 'theirs' where order_id = 1";
-    let outcome = apply_beside(&cluster, client, theirs).await?;
+    let outcome = update_beside("update cdc_orders set status = 'theirs' where order_id = 1").await?;
     assert_eq!(outcome, told("upserted 2 stale 0 dead 0", "1 ours, 2 ours"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_row_that_becomes_newer_meanwhile_stays() -> anyhow::Result<()> {
-    let cluster = Cluster::start_without_workers()?;
-    let client = database(&cluster).await?;
-    ingest(&client, "c", 1, "before").await?;
-    client.query("select * from cdc.apply()", &[]).await?;
-    ingest(&client, "u", 2, "ours").await?;
     let theirs = r"update cdc_orders set status = 'newer', source_pos = '\xff' where order_id = 1";
-    let outcome = apply_beside(&cluster, client, theirs).await?;
-    assert_eq!(outcome, told("upserted 1 stale 1 dead 0", "1 newer, 2 ours"));
+    assert_eq!(update_beside(theirs).await?, told("upserted 1 stale 1 dead 0", "1 newer, 2 ours"));
     Ok(())
 }
