@@ -10,6 +10,7 @@ use pgrx::spi::SpiClient;
 use pgrx::trigger_support::PgTriggerOperation;
 
 use crate::changed_columns::Pairs;
+use crate::named_rows::{self, Columns};
 
 /// What a statement has done to a table.
 pub(crate) enum Change<'t> {
@@ -118,17 +119,17 @@ impl<'t> ChangedRows<'t> {
 
     /// Does `work` with the rows under their names.
     pub(crate) fn with_names<R>(&self, work: impl FnOnce() -> R) -> R {
-        let named = [(c"old_rows", self.old), (c"new_rows", self.new)];
-        let stores = || named.into_iter().filter_map(|(name, store)| Some((name, store?)));
-        for (name, store) in stores() {
-            store.register(name, self.relation);
+        self.with_name(c"old_rows", self.old, || self.with_name(c"new_rows", self.new, work))
+    }
+
+    fn with_name<R>(&self, name: &'static CStr, rows: Option<Store>, work: impl FnOnce() -> R) -> R {
+        match rows {
+            Some(rows) => {
+                let columns = Columns::Of(self.relation);
+                named_rows::with_name(name, rows.0, columns, rows.len() as f64, work)
+            }
+            None => work(),
         }
-        let result = work();
-        for (name, _) in stores() {
-            // SAFETY: registered above in the same SPI connection.
-            unsafe { pg_sys::SPI_unregister_relation(name.as_ptr()) };
-        }
-        result
     }
 }
 
@@ -136,19 +137,5 @@ impl Store {
     fn len(self) -> i64 {
         // SAFETY: it lives as long as the rows of which it is a part.
         unsafe { pg_sys::tuplestore_tuple_count(self.0.as_ptr()) }
-    }
-
-    /// Lets statements of the SPI connection read it.
-    fn register(self, name: &'static CStr, relation: pg_sys::Oid) {
-        // SAFETY: allocated in the memory of the SPI connection, which also ends what is registered there.
-        unsafe {
-            let named = PgBox::<pg_sys::EphemeralNamedRelationData>::alloc0().into_pg();
-            (*named).md.name = name.as_ptr().cast_mut();
-            (*named).md.reliddesc = relation;
-            (*named).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
-            (*named).md.enrtuples = self.len() as f64;
-            (*named).reldata = self.0.as_ptr().cast();
-            pg_sys::SPI_register_relation(named);
-        }
     }
 }

@@ -89,23 +89,7 @@ impl JsonWriter {
     }
 
     fn integer_value(&mut self, number: i64) {
-        /// Digits of the longest `u64`.
-        const MAX_DIGITS: usize = 20;
-        let mut digits = [0_u8; MAX_DIGITS];
-        let mut start = MAX_DIGITS;
-        let mut rest = number.unsigned_abs();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if number < 0 {
-            self.bytes.push(b'-');
-        }
-        self.bytes.extend_from_slice(&digits[start..]);
+        self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     fn text_value(&mut self, text: &str) {

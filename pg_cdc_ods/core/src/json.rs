@@ -174,7 +174,7 @@ fn fits_jsonb(raw: &str) -> bool {
     true
 }
 
-/// The UTF-16 code unit that `\uXXXX` at this place stands for.
+/// The UTF-16 code unit that the escape at this place, `\u` and four hexadecimal digits, stands for.
 fn code_unit(bytes: &[u8], place: usize) -> Option<u16> {
     let digits = bytes.get(place..place + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -25,21 +25,7 @@ fn push_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
 
 /// Appends an integer as its decimal digits.
 fn push_integer(bytes: &mut Vec<u8>, value: i64) {
-    const DIGITS_MAX: usize = "-9223372036854775808".len();
-    let (mut digits, mut start, mut rest) = ([0; DIGITS_MAX], DIGITS_MAX, value.unsigned_abs());
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        start -= 1;
-        digits[start] = b'-';
-    }
-    push_bytes(bytes, &digits[start..]);
+    push_bytes(bytes, itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A number without leading and trailing zeros, so that `1`, `01` and `1.00` are one key. Exponents stay as they

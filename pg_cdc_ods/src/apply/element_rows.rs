@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiResult};
 
 use super::array_elements::ArrayElements;
+use crate::named_rows::{self, Columns};
 use crate::plan_cache;
 use crate::spi_rows::Rows;
 
@@ -35,11 +36,8 @@ pub(super) fn update<'c>(
     args: &[DatumWithOid<'_>],
 ) -> SpiResult<Rows<'c>> {
     let rows = ElementRows::of(arrays);
-    rows.register();
-    let outcome = plan_cache::update(client, sql, args);
-    // SAFETY: registered above in the same SPI connection.
-    unsafe { pg_sys::SPI_unregister_relation(C_NAME.as_ptr()) };
-    outcome
+    let columns = Columns::Described(rows.columns);
+    named_rows::with_name(C_NAME, rows.store, columns, PLANNED_ROWS, || plan_cache::update(client, sql, args))
 }
 
 struct ElementRows {
@@ -84,20 +82,6 @@ impl ElementRows {
             }
             let store = pg_sys::tuplestore_begin_heap(false, false, MEMORY_KB);
             Self { store: NonNull::new_unchecked(store), columns: description }
-        }
-    }
-
-    /// Lets statements of the SPI connection read them.
-    fn register(&self) {
-        // SAFETY: allocated in the memory of the SPI connection, which also ends what is registered there.
-        unsafe {
-            let named = pgrx::PgBox::<pg_sys::EphemeralNamedRelationData>::alloc0().into_pg();
-            (*named).md.name = C_NAME.as_ptr().cast_mut();
-            (*named).md.tupdesc = self.columns;
-            (*named).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
-            (*named).md.enrtuples = PLANNED_ROWS;
-            (*named).reldata = self.store.as_ptr().cast();
-            pg_sys::SPI_register_relation(named);
         }
     }
 }

@@ -44,15 +44,13 @@ impl Keys {
 
     /// Adds keys of the same table.
     pub(super) fn extend(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Integers(keys), Self::Integers(others)) => keys.extend(others),
-            (Self::Texts(keys), others) => keys.extend(others.into_texts()),
-            (keys, others) => {
-                let mut texts = std::mem::replace(keys, Self::Texts(Vec::new())).into_texts();
-                texts.extend(others.into_texts());
-                *keys = Self::Texts(texts);
-            }
+        if let (Self::Integers(keys), Self::Integers(others)) = (&mut *self, &other) {
+            keys.extend(others);
+            return;
         }
+        let mut texts = std::mem::replace(self, Self::Texts(Vec::new())).into_texts();
+        texts.extend(other.into_texts());
+        *self = Self::Texts(texts);
     }
 
     /// Leaves each key once, in an order that finds neighbours together.

@@ -33,16 +33,16 @@ impl<'a> Scanner<'a> {
     pub(super) fn next_name(&mut self, is_first: bool) -> Result<Option<(&'a str, &'a str)>, Unusual> {
         let start = self.place;
         if is_first {
-            self.expect(b'{')?;
+            self.require(b'{')?;
         }
         if self.skip(b'}') {
             return Ok(None);
         }
         if !is_first {
-            self.expect(b',')?;
+            self.require(b',')?;
         }
         let name = self.plain_string()?;
-        self.expect(b':')?;
+        self.require(b':')?;
         Ok(Some((self.since(start)?, name)))
     }
 
@@ -82,7 +82,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string without escapes.
     pub(super) fn plain_string(&mut self) -> Result<&'a str, Unusual> {
-        self.expect(b'"')?;
+        self.require(b'"')?;
         let start = self.place;
         match self.string_part()? {
             b'"' => self.text.get(start..self.place - 1).ok_or(Unusual),
@@ -153,7 +153,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn pass_array(&mut self, depth: usize) -> Result<(), Unusual> {
-        self.expect(b'[')?;
+        self.require(b'[')?;
         if self.skip(b']') {
             return Ok(());
         }
@@ -161,7 +161,7 @@ impl<'a> Scanner<'a> {
             let first = self.peek().ok_or(Unusual)?;
             self.pass_value(first, depth)?;
             if !self.skip(b',') {
-                return self.expect(b']');
+                return self.require(b']');
             }
         }
     }
@@ -245,7 +245,7 @@ impl<'a> Scanner<'a> {
         is_next
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Unusual> {
+    fn require(&mut self, byte: u8) -> Result<(), Unusual> {
         if self.skip(byte) { Ok(()) } else { Err(Unusual) }
     }
 
