@@ -7,7 +7,7 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use crate::apply::{Rejected, apply_messages, lock_progress_or_raise, parameter, printable};
+use crate::apply::{Rejected, Transaction, lock_progress_or_raise, parameter, printable};
 use crate::inbox::{self, Message};
 use crate::plan_cache;
 use crate::spi_rows::{Row, Rows};
@@ -66,7 +66,9 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     if messages.is_empty() {
         return Replay { replayed: deliveries, resolved: requeued };
     }
-    let rejected = apply_messages(client, &messages).rejected;
+    let mut transaction = Transaction::begin(client);
+    let rejected = transaction.apply(client, &messages).rejected;
+    transaction.finish(client);
     let mut resolved = ids.clone();
     rejected.iter().rev().for_each(|rejected| {
         resolved.remove(rejected.message);

@@ -41,9 +41,12 @@ impl Message<'_> {
     }
 }
 
-/// A batch of messages, and whether more are waiting behind it.
+/// A batch of messages.
 pub(crate) struct Batch<'c> {
     reads: Vec<Taken<'c>>,
+    /// Whether it has as many messages as it may.
+    pub(crate) is_full: bool,
+    /// Whether more may be waiting behind it.
     pub(crate) more: bool,
 }
 
@@ -202,7 +205,7 @@ pub(crate) fn next_batch<'c>(client: &mut SpiClient<'c>, limit: i64) -> Batch<'c
     }
     if read.is_full {
         read.move_past(client, MOVE_CURSOR);
-        return Batch { reads: read.reads, more: true };
+        return Batch { reads: read.reads, is_full: true, more: true };
     }
     // All of the tick has been read, and its effects commit together with this.
     run(client, END_TICK, &[]);
@@ -215,7 +218,7 @@ pub(crate) fn next_batch<'c>(client: &mut SpiClient<'c>, limit: i64) -> Batch<'c
         // A full batch before this one had left nothing of its tick. What has come since is in the next.
         return next_batch(client, limit);
     }
-    Batch { more: read.count > 0, reads: read.reads }
+    Batch { reads: read.reads, is_full: read.is_full, more: read.count > 0 }
 }
 
 /// The messages of a batch while it is read.

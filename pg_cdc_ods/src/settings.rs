@@ -5,10 +5,12 @@ use std::ffi::CString;
 use cdc_core::{BareRows, DecodeSettings, XmlLimits};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
-/// Messages applied in one transaction.
+/// Messages read and written at once.
 pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Payload bytes from which a batch takes no further message, in kB.
 pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+/// How long the apply worker puts full batches into one transaction, in milliseconds.
+pub(crate) static TRANSACTION_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(500);
 /// Longest payload that is decoded, in kB.
 pub(crate) static MAX_MESSAGE_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 /// Whether rows that nothing marks as changes are read by their topics.
@@ -72,8 +74,8 @@ pub(crate) enum OutboxOverflow {
 pub(crate) fn init() {
     GucRegistry::define_int_guc(
         c"pg_cdc_ods.batch_size",
-        c"Messages applied in one transaction.",
-        c"Larger batches are faster; smaller ones hold locks for a shorter time.",
+        c"Messages read and written at once.",
+        c"Larger batches are faster and take more memory.",
         &BATCH_SIZE,
         1,
         1_000_000,
@@ -89,6 +91,16 @@ pub(crate) fn init() {
         1024 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_cdc_ods.transaction_time",
+        c"How long the apply worker puts full batches into one transaction.",
+        c"Enriched rows are made anew once for all of them. 0: each batch has its own.",
+        &TRANSACTION_TIME_MS,
+        0,
+        60_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_int_guc(
         c"pg_cdc_ods.max_message_size",

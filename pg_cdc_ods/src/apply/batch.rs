@@ -2,26 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, PG_EPOCH_UNIX_MICROS, Position, Reject};
-use pgrx::prelude::*;
+use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, Position, Reject};
 use pgrx::spi::SpiClient;
 
 use super::Counts;
 use super::auto_attach::attach_themselves;
 use super::dead_letters::Rejected;
 use super::evolve;
-use super::guard::as_user;
 use super::round::{self, RoundOutcome};
 use super::schema_history;
 use super::target_cache;
 use super::targets::Targets;
 use super::truncate::{self, Truncate};
-use crate::aggregate::advance_clock;
-use crate::enrich::{Collecting, refresh_dirty};
 use crate::inbox::Message;
 use crate::outbox;
 use crate::settings;
-use crate::sql_error::spi_failed;
 
 /// What a batch of messages came to.
 pub(crate) struct Applied {
@@ -30,12 +25,12 @@ pub(crate) struct Applied {
     pub(crate) rejected: Vec<Rejected>,
     /// The places of the messages that change nothing by their nature: heartbeats and the like.
     pub(crate) controls: Vec<usize>,
+    /// The source's time of the newest change, in microseconds since the Unix epoch.
+    pub(super) newest: Option<i64>,
 }
 
-/// Applies messages in the current transaction. The caller holds the progress lock, and keeps what was rejected.
-pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Applied {
-    fire_constraints_at_once(client);
-    let collecting = Collecting::begin(client);
+/// Applies messages within a [`Transaction`](super::Transaction).
+pub(super) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Applied {
     outbox::route_messages(client, messages);
     let Decoding { events, controls, mut rejected } = decode(messages);
     let mut targets = target_cache::take(client);
@@ -60,10 +55,7 @@ pub(crate) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>
     let newest = planned.newest;
     let counts = write(client, &mut targets, &events, planned, counts, &mut rejected);
     target_cache::keep(targets);
-    refresh_dirty(client, &collecting);
-    drop(collecting);
-    advance_clock(client, newest.map(moment));
-    Applied { counts, rejected, controls }
+    Applied { counts, rejected, controls, newest }
 }
 
 /// What messages turned out to be.
@@ -186,12 +178,6 @@ fn write(
     counts
 }
 
-/// A moment given in microseconds since the Unix epoch; one beyond what PostgreSQL can store is its last.
-fn moment(unix_micros: i64) -> TimestampWithTimeZone {
-    TimestampWithTimeZone::try_from(unix_micros.saturating_sub(PG_EPOCH_UNIX_MICROS))
-        .unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
-}
-
 /// The other changes of keys of which a change was refused, or applied without its document: the fold has dropped older
 /// ones that now count, as they would have in a batch of their own.
 fn beside_refused<'a>(
@@ -224,20 +210,4 @@ fn beside_refused<'a>(
         }
     }
     fold
-}
-
-/// Makes deferrable constraints and constraint triggers of the targets fire with their statement, for the rest of the
-/// transaction.
-///
-/// At commit they would run with the rights of the apply worker instead of those of the target's owner, and one that
-/// fails would undo the whole batch instead of setting its row aside. The statement itself fires what the caller's
-/// transaction had deferred, and so runs with the caller's rights.
-fn fire_constraints_at_once(client: &mut SpiClient<'_>) {
-    let fire =
-        |client: &mut SpiClient<'_>| client.update("set constraints all immediate", None, &[]).map(drop);
-    // SAFETY: reads a global of the backend.
-    let caller = unsafe { pg_sys::GetOuterUserId() };
-    if let Err(error) = as_user(caller, || fire(client)) {
-        spi_failed("cannot set constraints to immediate", &error);
-    }
 }

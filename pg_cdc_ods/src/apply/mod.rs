@@ -1,4 +1,4 @@
-//! `cdc.apply()`: waiting messages become rows, one batch in one transaction.
+//! `cdc.apply()`: waiting messages become rows, batch by batch.
 //!
 //! ```text
 //! inbox ──batch──► decode, plan, fold (cdc-core) ──rounds──► upsert ──► progress, dead letters
@@ -28,6 +28,7 @@ mod statements;
 mod stored_rows;
 mod target_cache;
 mod targets;
+mod transaction;
 mod truncate;
 mod upsert;
 
@@ -37,18 +38,19 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::enrich;
-use crate::inbox::{self, Message};
+use crate::inbox;
 use crate::inbox_partitions;
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
-pub(crate) use batch::apply_messages;
 pub(crate) use dead_letters::{Rejected, json, printable};
 pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 pub(crate) use guard::{as_restricted_user, as_user, raise_again, sqlstate};
 pub(crate) use target_cache::enable as keep_targets;
 pub(crate) use targets::BOOKKEEPING;
+use transaction::TakenBatch;
+pub(crate) use transaction::Transaction;
 
 /// What a batch did.
 #[derive(Debug, Default, Clone, Copy)]
@@ -75,31 +77,50 @@ impl Counts {
     }
 }
 
-/// What the apply worker wants to know of a batch.
-pub(crate) struct BatchOutcome {
+/// What the apply worker wants to know of a transaction.
+#[derive(Default)]
+pub(crate) struct Outcome {
     /// When the messages taken from the inbox were sent, else received; microseconds of PostgreSQL's epoch.
     pub(crate) sent_at: Vec<pg_sys::TimestampTz>,
+    /// Batches applied.
+    pub(crate) batches: i64,
     /// Whether another batch may be waiting.
     pub(crate) more: bool,
 }
 
-/// Applies at most one batch in the current transaction, if anything waits and applying is not paused. Now and then it
-/// empties partitions of the inbox.
-pub(crate) fn apply_batch() -> BatchOutcome {
+/// Applies what waits, in the current transaction, unless applying is paused: a batch, and further ones as long as they
+/// are full and have not taken this long together. Now and then it empties partitions of the inbox.
+pub(crate) fn apply_for(time: Duration) -> Outcome {
+    let began = Instant::now();
     Spi::connect_mut(|client| {
         let (has_work, rotates) = (inbox::has_work(client), inbox_partitions::rotation_is_due());
         if !(has_work || rotates) || !inbox::lock_progress(client) {
-            return BatchOutcome { sent_at: Vec::new(), more: false };
+            return Outcome::default();
         }
         if rotates {
             inbox_partitions::rotate(client);
         }
-        let batch = inbox::next_batch(client, BATCH_SIZE.get().into());
-        let messages = batch.messages();
-        apply_or_rotate(client, &messages);
-        let sent_at = |message: &Message<'_>| message.sent_at.unwrap_or(message.received_at);
-        BatchOutcome { sent_at: messages.iter().map(sent_at).collect(), more: batch.more }
+        let mut outcome = Outcome::default();
+        let mut transaction = Transaction::begin(client);
+        loop {
+            let taken = transaction.take_batch(BATCH_SIZE.get().into());
+            outcome.add(&taken);
+            if !taken.is_full || began.elapsed() >= time {
+                break;
+            }
+            pgrx::check_for_interrupts!();
+        }
+        transaction.finish(client);
+        outcome
     })
+}
+
+impl Outcome {
+    fn add(&mut self, taken: &TakenBatch) {
+        self.sent_at.extend(&taken.sent_at);
+        self.batches += i64::from(taken.counts.events > 0);
+        self.more = taken.more;
+    }
 }
 
 #[pg_extern]
@@ -128,22 +149,20 @@ fn apply(
 
 /// Applies what waits, batch by batch, up to `max_events` messages.
 fn apply_waiting(max_events: Option<i64>) -> Counts {
-    let batch_size = i64::from(BATCH_SIZE.get());
+    let (max, batch_size) = (max_events.unwrap_or(i64::MAX), i64::from(BATCH_SIZE.get()));
     Spi::connect_mut(|client| {
         let mut total = Counts::default();
         lock_progress_or_raise(client);
-        loop {
-            let left = max_events.map_or(batch_size, |max| (max - total.events).min(batch_size));
-            if left == 0 {
-                break;
-            }
-            let batch = inbox::next_batch(client, left);
-            total.add(apply_or_rotate(client, &batch.messages()));
+        let mut transaction = Transaction::begin(client);
+        while total.events < max {
+            let taken = transaction.take_batch(batch_size.min(max - total.events));
+            total.add(taken.counts);
             pgrx::check_for_interrupts!();
-            if !batch.more {
+            if !taken.more {
                 break;
             }
         }
+        transaction.finish(client);
         if max_events.is_none() {
             while enrich::work_off(client) {
                 pgrx::check_for_interrupts!();
@@ -207,16 +226,4 @@ fn set_paused(paused: bool) {
     if let Err(error) = set {
         sql_error::spi_failed("cannot update cdc.inbox_progress", &error);
     }
-}
-
-/// Applies a batch; with nothing to apply there is time to empty partitions. The caller holds the progress lock.
-fn apply_or_rotate(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Counts {
-    if messages.is_empty() {
-        inbox_partitions::rotate(client);
-        return Counts::default();
-    }
-    let applied = apply_messages(client, messages);
-    dead_letters::write(client, messages, &applied.rejected);
-    progress::record(client, messages, &applied);
-    applied.counts
 }

@@ -118,9 +118,9 @@ pub(crate) fn work_off_step() -> bool {
     step(StepEnd::WithItsKeys)
 }
 
-/// The same between two batches: while events wait, it takes half as long as the batch before it, or one pass.
-pub(crate) fn work_off_between_batches(batch_time: Duration) -> bool {
-    step(StepEnd::WhenEventsWait { after: batch_time / 2 })
+/// The same between two transactions that apply: while events wait, it takes half as long as the one before, or one pass.
+pub(crate) fn work_off_between_transactions(time: Duration) -> bool {
+    step(StepEnd::WhenEventsWait { after: time / 2 })
 }
 
 fn step(end: StepEnd) -> bool {

@@ -133,9 +133,9 @@ mod tests {
         Spi::run("insert into tasks select n, 7, false from generate_series(1, 2500) n").unwrap();
         assert_eq!(count("cdc.enrich_queue"), 2500);
         ingest(ORDERS, &order("c", 1, r#"{"ORDER_ID":1}"#));
-        assert!(enrich::work_off_between_batches(Duration::ZERO));
+        assert!(enrich::work_off_between_transactions(Duration::ZERO));
         assert_eq!(count("cdc.enrich_queue"), 1500);
-        assert!(enrich::work_off_between_batches(Duration::from_secs(3600)));
+        assert!(enrich::work_off_between_transactions(Duration::from_secs(3600)));
         assert_eq!(count("cdc.enrich_queue"), 0);
     }
 
@@ -143,8 +143,8 @@ mod tests {
     fn a_step_goes_on_while_no_events_wait() {
         open_tasks("int", "");
         Spi::run("insert into tasks select n, 7, false from generate_series(1, 2500) n").unwrap();
-        assert!(enrich::work_off_between_batches(Duration::ZERO));
+        assert!(enrich::work_off_between_transactions(Duration::ZERO));
         assert_eq!(count("cdc.enrich_queue"), 0);
-        assert!(!enrich::work_off_between_batches(Duration::ZERO));
+        assert!(!enrich::work_off_between_transactions(Duration::ZERO));
     }
 }

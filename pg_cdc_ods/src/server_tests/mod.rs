@@ -12,6 +12,7 @@ mod explain;
 mod outbox;
 mod rights;
 mod rows;
+mod transactions;
 mod xml;
 
 use pgrx::prelude::*;

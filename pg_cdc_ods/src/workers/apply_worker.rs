@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use super::launcher::reload_settings;
 use super::process::{self, recording_errors};
 use super::shared::{self, Kind, State, WorkerId};
-use crate::apply::{BatchOutcome, apply_batch, keep_targets};
+use crate::apply::{Outcome, apply_for, keep_targets};
 use crate::{enrich, maintenance, outbox, settings};
 
 /// The worker's process; its argument is the oid of the database.
@@ -24,11 +24,13 @@ pub extern "C-unwind" fn pg_cdc_ods_apply_worker_main(argument: pg_sys::Datum) {
 /// Applies and sleeps, until the extension is gone or the server stops.
 fn run(worker: WorkerId) {
     let mut maintained = Instant::now();
+    // A worker that has just started may follow one that failed: what it can apply is committed batch by batch at first.
+    let mut transaction_time = Duration::ZERO;
     if recording_errors(worker, c"looking for endpoints", outbox::has_endpoints) == Some(true) {
         shared::request(WorkerId::push(worker.database));
     }
     loop {
-        if drain(worker) == Extension::Missing {
+        if drain(worker, &mut transaction_time) == Extension::Missing {
             shared::update(worker, |slot| slot.state = State::NoExtension);
             return;
         }
@@ -53,17 +55,21 @@ enum Extension {
     Missing,
 }
 
-/// Applies batches, each in its own transaction, until nothing waits.
-fn drain(worker: WorkerId) -> Extension {
+/// Applies what waits, in one transaction after another, until nothing is left.
+fn drain(worker: WorkerId, transaction_time: &mut Duration) -> Extension {
     loop {
         let began = Instant::now();
-        let Some(outcome) = apply_recording_errors(worker) else { return Extension::Missing };
-        let batch_time = began.elapsed();
-        if !outcome.sent_at.is_empty() {
-            shared::count_batch(worker, &outcome.sent_at);
+        let Some(outcome) = apply_recording_errors(worker, *transaction_time) else {
+            return Extension::Missing;
+        };
+        let time = began.elapsed();
+        if outcome.batches > 0 {
+            shared::count_batches(worker, outcome.batches, &outcome.sent_at);
+            *transaction_time =
+                Duration::from_millis(settings::TRANSACTION_TIME_MS.get().unsigned_abs().into());
         }
-        // One step after each batch: neither keeps the other waiting for long.
-        let step = move || enrich::work_off_between_batches(batch_time);
+        // One step after each transaction: neither keeps the other waiting for long.
+        let step = move || enrich::work_off_between_transactions(time);
         let Some(is_enriching) = recording_errors(worker, c"enriching", step) else {
             return Extension::Missing;
         };
@@ -78,10 +84,10 @@ fn drain(worker: WorkerId) -> Extension {
     }
 }
 
-/// Applies one batch.
-fn apply_recording_errors(worker: WorkerId) -> Option<BatchOutcome> {
+/// Applies one transaction's batches.
+fn apply_recording_errors(worker: WorkerId, transaction_time: Duration) -> Option<Outcome> {
     recording_errors(worker, c"applying messages", move || {
         shared::update(worker, |slot| slot.state = State::Applying);
-        apply_batch()
+        apply_for(transaction_time)
     })
 }

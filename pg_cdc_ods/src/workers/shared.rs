@@ -334,13 +334,13 @@ pub(super) fn count_deliveries(worker: WorkerId, deliveries: usize) {
 }
 
 /// The worker committed a batch of messages that were sent at these times.
-pub(super) fn count_batch(worker: WorkerId, sent_at: &[pg_sys::TimestampTz]) {
+pub(super) fn count_batches(worker: WorkerId, batches: i64, sent_at: &[pg_sys::TimestampTz]) {
     let now = now();
     let mut latency = LatencyHistogram::EMPTY;
     sent_at.iter().for_each(|sent_at| latency.record(now.saturating_sub(*sent_at)));
     update(worker, |slot| {
         slot.last_batch_at = now;
-        slot.batches += 1;
+        slot.batches += batches;
         slot.events = slot.events.saturating_add_unsigned(sent_at.len() as u64);
         slot.latency.add(&latency);
     });
