@@ -7,8 +7,9 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-use crate::apply::{Rejected, Transaction, lock_progress_or_raise, parameter, printable};
-use crate::inbox::{self, Message};
+use crate::apply::{Rejected, apply_again, lock_progress_or_raise, parameter, printable};
+use crate::inbox;
+use crate::messages::Messages;
 use crate::plan_cache;
 use crate::spi_rows::{Row, Rows};
 use crate::sql_error::spi_failed;
@@ -66,9 +67,7 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     if messages.is_empty() {
         return Replay { replayed: deliveries, resolved: requeued };
     }
-    let mut transaction = Transaction::begin(client);
-    let rejected = transaction.apply(client, &messages).rejected;
-    transaction.finish(client);
+    let rejected = apply_again(client, &messages);
     let mut resolved = ids.clone();
     rejected.iter().rev().for_each(|rejected| {
         resolved.remove(rejected.message);
@@ -78,7 +77,7 @@ fn replay(client: &mut SpiClient<'_>, ids: &[i64]) -> Replay {
     Replay { replayed: deliveries + ids.len() as i64, resolved: requeued + resolved.len() as i64 }
 }
 
-/// The columns of a message after the id, as [`inbox::message`] takes them.
+/// The columns of a message after the id, as [`Messages::push`] takes them.
 const READ: &str = "
     select id, seq, stream, original_topic, payload, headers, first_failure_at, null::timestamptz, message_id
       from cdc.dlq where id = any ($1) and status <> 'resolved' and delivery is null order by id for update";
@@ -89,12 +88,14 @@ fn read<'c>(client: &mut SpiClient<'c>, ids: &[i64]) -> Rows<'c> {
 }
 
 /// The letters as the messages they were, with their ids.
-fn messages<'r>(letters: &'r Rows<'_>) -> (Vec<i64>, Vec<Message<'r>>) {
-    let letter = |row: Row<'r>| {
+fn messages(letters: &Rows<'_>) -> (Vec<i64>, Messages) {
+    let mut messages = Messages::default();
+    let id = |row: Row<'_>| {
         let values = row.values();
-        (values.word(1).unwrap_or_default(), inbox::message(&values))
+        messages.push(&values);
+        values.word(1).unwrap_or_default()
     };
-    letters.iter().map(letter).unzip()
+    (letters.iter().map(id).collect(), messages)
 }
 
 const SETTLE: &str = "

@@ -4,7 +4,8 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use crate::apply::{Explanation, explain};
-use crate::inbox::{self, Message};
+use crate::inbox;
+use crate::messages::Message;
 
 #[expect(clippy::type_complexity, reason = "the columns of a table function")]
 #[pg_extern]
@@ -27,7 +28,7 @@ fn explain_event(
         topic,
         payload: payload.as_bytes(),
         message_id: None,
-        headers,
+        headers: headers.as_ref().map(|json| &json.0),
         received_at: inbox::now().into(),
         sent_at: None,
     };

@@ -5,77 +5,26 @@
 //! are read in order of transaction and `seq`, which within a stream (one writer at a time) is the order they were
 //! written in, whatever other writers do.
 
+use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use pgrx::{JsonB, pg_sys};
 
 use crate::inbox_partitions;
+use crate::messages::{MESSAGE_COLUMNS, Messages};
 use crate::plan_cache;
 use crate::settings::BATCH_BYTES_KB;
-use crate::spi_rows::{Row, Rows, Values};
+use crate::spi_rows::Row;
 use crate::sql_error::{self, spi_failed};
 
-/// One message, borrowed from the row that it was read from.
-pub(crate) struct Message<'m> {
-    pub(crate) seq: i64,
-    pub(crate) stream: &'m str,
-    pub(crate) topic: &'m str,
-    pub(crate) payload: &'m [u8],
-    pub(crate) message_id: Option<&'m str>,
-    pub(crate) headers: Option<JsonB>,
-    pub(crate) received_at: pg_sys::TimestampTz,
-    pub(crate) sent_at: Option<pg_sys::TimestampTz>,
-}
-
-impl Message<'_> {
-    /// The message as decoding takes it.
-    pub(crate) fn to_decode(&self) -> cdc_core::Message<'_> {
-        cdc_core::Message {
-            topic: self.topic,
-            payload: self.payload,
-            headers: self.headers.as_ref().and_then(|headers| headers.0.as_object()),
-            message_id: self.message_id,
-            arrival: self.seq.unsigned_abs(),
-        }
-    }
-}
-
 /// A batch of messages.
-pub(crate) struct Batch<'c> {
-    reads: Vec<Taken<'c>>,
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) messages: Messages,
     /// Whether it has as many messages as it may.
     pub(crate) is_full: bool,
     /// Whether more may be waiting behind it.
     pub(crate) more: bool,
-}
-
-/// The first rows of a query.
-struct Taken<'c> {
-    rows: Rows<'c>,
-    count: usize,
-}
-
-impl Batch<'_> {
-    /// The messages in their order.
-    pub(crate) fn messages(&self) -> Vec<Message<'_>> {
-        let rows = self.reads.iter().flat_map(|read| read.rows.iter().take(read.count));
-        rows.map(|row| message(&row.values())).collect()
-    }
-}
-
-/// The message in a row of one of the queries below, or of one with the same columns from the second on.
-pub(crate) fn message<'m>(values: &Values<'m, MESSAGE_COLUMNS>) -> Message<'m> {
-    Message {
-        seq: values.word(2).unwrap_or_default(),
-        stream: values.text(3).unwrap_or_default(),
-        topic: values.text(4).unwrap_or_default(),
-        payload: values.bytes(5).unwrap_or_default(),
-        headers: values.json(6),
-        received_at: values.word(7).unwrap_or_default(),
-        sent_at: values.word(8),
-        message_id: values.text(9),
-    }
 }
 
 #[pg_extern]
@@ -144,9 +93,6 @@ const BEGIN_TICK: &str = "
               from (select pg_current_snapshot() as now_seen, pg_current_xact_id() as own) current_xact) s
      where p.tick is null";
 
-/// The columns that the queries below give.
-const MESSAGE_COLUMNS: usize = 9;
-
 const READ_TICK: &str = "
     select i.xact_id, i.seq, i.stream, i.topic, i.payload, i.headers, i.received_at, i.sent_at,
            i.message_id
@@ -197,7 +143,7 @@ const END_TICK: &str = "
 /// Reads the next messages and moves the progress past them, in the current transaction.
 ///
 /// The caller holds the lock of [`lock_progress`].
-pub(crate) fn next_batch<'c>(client: &mut SpiClient<'c>, limit: i64) -> Batch<'c> {
+pub(crate) fn next_batch(client: &mut SpiClient<'_>, limit: i64) -> Batch {
     let is_new = run(client, BEGIN_TICK, &[]) > 0;
     let mut read = Read::default();
     for sql in [READ_TICK_LATE, READ_TICK] {
@@ -205,65 +151,59 @@ pub(crate) fn next_batch<'c>(client: &mut SpiClient<'c>, limit: i64) -> Batch<'c
     }
     if read.is_full {
         read.move_past(client, MOVE_CURSOR);
-        return Batch { reads: read.reads, is_full: true, more: true };
+        return Batch { messages: read.messages, is_full: true, more: true };
     }
     // All of the tick has been read, and its effects commit together with this.
     run(client, END_TICK, &[]);
-    let tick = read.count;
+    let of_tick = read.messages.len();
     read.more(client, READ_OWN, limit);
-    if read.count > tick {
+    if read.messages.len() > of_tick {
         read.move_past(client, MOVE_OWN);
     }
-    if read.count == 0 && !is_new {
+    if read.messages.is_empty() && !is_new {
         // A full batch before this one had left nothing of its tick. What has come since is in the next.
         return next_batch(client, limit);
     }
-    Batch { reads: read.reads, is_full: read.is_full, more: read.count > 0 }
+    Batch { is_full: read.is_full, more: !read.messages.is_empty(), messages: read.messages }
 }
 
 /// The messages of a batch while it is read.
 #[derive(Default)]
-struct Read<'c> {
-    reads: Vec<Taken<'c>>,
-    count: i64,
-    bytes: usize,
+struct Read {
+    messages: Messages,
     is_full: bool,
     /// The transaction and the `seq` of the last message.
     last: (i64, i64),
 }
 
-impl<'c> Read<'c> {
+impl Read {
     /// Adds the messages of a query, up to the size of a batch.
     ///
     /// What is left out is read by the next batch: only reading a payload brings it into memory.
-    fn more(&mut self, client: &mut SpiClient<'c>, sql: &str, limit: i64) {
+    fn more(&mut self, client: &mut SpiClient<'_>, sql: &str, limit: i64) {
         let batch_bytes = usize::try_from(BATCH_BYTES_KB.get()).unwrap_or_default() * 1024;
-        let left = limit - self.count;
+        let left = limit - self.messages.len() as i64;
         if left > 0 {
             let rows = plan_cache::update(client, sql, &[left.into()])
                 .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error));
-            let mut count = 0;
             for values in rows.iter().map(Row::values::<MESSAGE_COLUMNS>) {
-                count += 1;
-                self.bytes += values.bytes_len(5);
+                self.messages.push(&values);
                 self.last = (values.word(1).unwrap_or_default(), values.word(2).unwrap_or_default());
-                if self.bytes >= batch_bytes {
+                if self.messages.payload_bytes() >= batch_bytes {
                     break;
                 }
             }
-            self.count += count as i64;
-            self.reads.push(Taken { rows, count });
         }
-        if self.count > 0 {
+        if !self.messages.is_empty() {
             inbox_partitions::note_applied();
         }
-        self.is_full = self.count >= limit || self.bytes >= batch_bytes;
+        self.is_full = self.messages.len() as i64 >= limit || self.messages.payload_bytes() >= batch_bytes;
     }
 
     /// Moves the progress past the last message.
     fn move_past(&self, client: &mut SpiClient<'_>, sql: &str) {
         let (transaction, seq) = self.last;
-        if self.count > 0 {
+        if !self.messages.is_empty() {
             run(client, sql, &[transaction.cast_unsigned().to_string().into(), seq.into()]);
         }
     }

@@ -17,6 +17,7 @@ mod inbox;
 mod inbox_partitions;
 mod large_tables;
 mod maintenance;
+mod messages;
 mod named_rows;
 mod outbox;
 mod plan_cache;

@@ -11,6 +11,8 @@ pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// How long the apply worker puts full batches into one transaction, in milliseconds.
 pub(crate) static TRANSACTION_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(500);
+/// Whether a thread prepares the next batch while one is written.
+pub(crate) static PREPARE_AHEAD: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// Longest payload that is decoded, in kB.
 pub(crate) static MAX_MESSAGE_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 /// Whether rows that nothing marks as changes are read by their topics.
@@ -101,6 +103,14 @@ pub(crate) fn init() {
         60_000,
         GucContext::Sighup,
         GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_cdc_ods.prepare_ahead",
+        c"Whether a thread decodes the next full batch while one is written.",
+        c"It takes a second core, and the memory of a second batch.",
+        &PREPARE_AHEAD,
+        GucContext::Suset,
+        GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"pg_cdc_ods.max_message_size",

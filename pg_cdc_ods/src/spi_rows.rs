@@ -147,11 +147,19 @@ impl<'r, const N: usize> Values<'r, N> {
         self.datum(column).and_then(|datum| unsafe { <&[u8]>::from_datum(datum, false) })
     }
 
-    /// The number of these bytes, without fetching them.
-    pub(crate) fn bytes_len(&self, column: usize) -> usize {
-        // SAFETY: a `bytea` of the tuple, whose length can be seen wherever its bytes are.
-        let size = self.datum(column).map(|datum| unsafe { pg_sys::toast_raw_datum_size(datum) });
-        size.map_or(0, |size| size.saturating_sub(pg_sys::VARHDRSZ))
+    /// Appends the bytes of a `bytea` column; none if it is NULL. What has to be fetched from elsewhere does not stay in the
+    /// memory of the SPI connection.
+    pub(crate) fn copy_bytes(&self, column: usize, bytes: &mut Vec<u8>) {
+        let Some(datum) = self.datum(column) else { return };
+        // SAFETY: a `bytea` of the tuple, which lives as long as the rows; another pointer is to a copy that nobody else has.
+        unsafe {
+            let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let fetched = pg_sys::pg_detoast_datum_packed(stored);
+            bytes.extend_from_slice(pgrx::varlena_to_byte_slice(fetched));
+            if fetched != stored {
+                pg_sys::pfree(fetched.cast());
+            }
+        }
     }
 
     /// The text of a column, borrowed as [`Values::bytes`].

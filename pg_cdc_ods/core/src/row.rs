@@ -1,7 +1,7 @@
 //! A row image: the columns of an event, with what its schema says of each.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::schema::{Schema, SemanticType};
@@ -76,18 +76,18 @@ impl<'a> ColumnNames<'a> {
 /// A row image: column names and their values, in the order of the event.
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
-    names: Rc<ColumnNames<'a>>,
+    names: Arc<ColumnNames<'a>>,
     fields: Vec<Field<'a>>,
 }
 
 impl<'a> Row<'a> {
     pub(crate) fn new(columns: Vec<(Cow<'a, str>, Field<'a>)>) -> Self {
         let (names, fields) = columns.into_iter().unzip();
-        Self { names: Rc::new(ColumnNames::new(names)), fields }
+        Self { names: Arc::new(ColumnNames::new(names)), fields }
     }
 
     /// A row of the same columns as others; there is a value for each name.
-    pub(crate) fn of(names: Rc<ColumnNames<'a>>, fields: Vec<Field<'a>>) -> Self {
+    pub(crate) fn of(names: Arc<ColumnNames<'a>>, fields: Vec<Field<'a>>) -> Self {
         debug_assert_eq!(names.names.len(), fields.len());
         Self { names, fields }
     }

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, SigmaskHow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -16,6 +15,7 @@ use crate::delivery::{Delivery, Outcome, Postponement};
 use crate::endpoint::{Endpoint, LONGEST_TIME};
 use crate::lanes::LaneKey;
 use crate::mailbox::Mailbox;
+use crate::quiet_thread::spawn_without_signals;
 use crate::scheduler::{Command, Scheduler};
 use crate::status::EndpointStatus;
 
@@ -109,7 +109,7 @@ impl Engine {
             .build()?;
         let scheduler = Scheduler::new(Arc::clone(&mailbox), options.hold_for);
         let theirs = Arc::clone(&mailbox);
-        let thread = spawn_without_signals(move || work(runtime, scheduler, inbound, &theirs))?;
+        let thread = spawn_without_signals("cdc-push", move || work(runtime, scheduler, inbound, &theirs))?;
         Ok(Self {
             options,
             commands,
@@ -240,15 +240,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("options", &self.options).field("held", &self.held.len()).finish()
     }
-}
-
-/// Starts a thread that never handles a signal: a handler of the process, such as PostgreSQL's, must only run on the
-/// thread that expects it.
-fn spawn_without_signals(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let thread = thread::Builder::new().name("cdc-push".to_owned()).spawn(work);
-    before.thread_set_mask()?;
-    thread
 }
 
 /// The life of the engine's thread. Panics end here.

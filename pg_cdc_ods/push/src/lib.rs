@@ -43,6 +43,7 @@ mod lanes;
 mod line;
 mod mailbox;
 mod pace;
+mod quiet_thread;
 mod retry_after;
 mod scheduler;
 mod secret;
@@ -59,6 +60,7 @@ pub use delivery::{Delivery, EXCERPT_BYTES, EventId, Exchange, Fate, InvalidEven
 pub use endpoint::{Endpoint, EndpointError, EndpointOptions, LONGEST_TIME};
 pub use engine::{Engine, EngineOptions, StartError, SubmitError};
 pub use header::{Header, HeaderError};
+pub use quiet_thread::spawn_without_signals;
 pub use retry_after::LONGEST_RETRY_AFTER;
 pub use secret::{Authorization, Secret};
 pub use status::EndpointStatus;

@@ -1,153 +1,67 @@
-//! From a batch of messages to written rows: decode and plan each, fold them by key, write them table by table.
+//! Writes a batch of messages: lets targets follow their sources, then applies what was planned, table by table.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use cdc_core::{Decoded, Decoder, ErrorType, Event, Fold, Operation, Position, Reject};
+use cdc_core::{Event, Fold, Position};
 use pgrx::spi::SpiClient;
 
 use super::Counts;
 use super::auto_attach::attach_themselves;
 use super::dead_letters::Rejected;
 use super::evolve;
-use super::round::{self, RoundOutcome};
+use super::prepare::{Planned, Prepared};
+use super::round::{self, Round, RoundOutcome};
 use super::schema_history;
 use super::target_cache;
 use super::targets::Targets;
-use super::truncate::{self, Truncate};
-use crate::inbox::Message;
+use super::truncate;
 use crate::outbox;
-use crate::settings;
 
 /// What a batch of messages came to.
 pub(crate) struct Applied {
     pub(crate) counts: Counts,
     /// The messages that could not be applied, each once and in order.
     pub(crate) rejected: Vec<Rejected>,
-    /// The places of the messages that change nothing by their nature: heartbeats and the like.
-    pub(crate) controls: Vec<usize>,
     /// The source's time of the newest change, in microseconds since the Unix epoch.
     pub(super) newest: Option<i64>,
 }
 
 /// Applies messages within a [`Transaction`](super::Transaction).
-pub(super) fn apply_messages(client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Applied {
-    outbox::route_messages(client, messages);
-    let Decoding { events, controls, mut rejected } = decode(messages);
+pub(super) fn apply(client: &mut SpiClient<'_>, prepared: &mut Prepared<'_>) -> Applied {
+    outbox::route_messages(client, &prepared.messages);
     let mut targets = target_cache::take(client);
-    attach_themselves(client, &mut targets, &events);
-    if evolve::add_what_is_missing(&targets, &events) {
+    let events = &prepared.events;
+    attach_themselves(client, &mut targets, events);
+    if evolve::add_what_is_missing(&targets, events) {
         targets = target_cache::load(client);
     }
-    for (place, event) in &events {
+    for (place, event) in events {
         if let Some(index) = targets.find(&event.source) {
             targets[index].observe(event, *place);
         }
     }
-    schema_history::record(client, &mut targets, messages);
-    let mut planned = plan(&targets, &events);
-    let misfits = planned.misfits.iter().map(|(index, at)| (*index, &events[*at].1));
+    schema_history::record(client, &mut targets, &prepared.messages);
+    let mut planned = prepared.take_planned(targets.plans());
+    let misfits = planned.misfits.iter().map(|(index, at)| (*index, &prepared.events[*at].1));
     if evolve::widen_columns(&targets, misfits) {
         targets = target_cache::load(client);
-        planned = plan(&targets, &events);
+        planned = prepared.take_planned(targets.plans());
     }
-    rejected.append(&mut planned.rejected);
-    let counts = Counts { events: messages.len() as i64, ..Counts::default() };
-    let newest = planned.newest;
-    let counts = write(client, &mut targets, &events, planned, counts, &mut rejected);
+    let applied = write(client, &mut targets, prepared, planned);
     target_cache::keep(targets);
-    Applied { counts, rejected, controls, newest }
-}
-
-/// What messages turned out to be.
-#[derive(Default)]
-struct Decoding<'m> {
-    /// The change events, each with the place of its message.
-    events: Vec<(usize, Event<'m>)>,
-    controls: Vec<usize>,
-    rejected: Vec<Rejected>,
-}
-
-fn decode<'m>(messages: &'m [Message<'_>]) -> Decoding<'m> {
-    let mut decoder = Decoder::new(settings::decoding());
-    let mut decoding = Decoding { events: Vec::with_capacity(messages.len()), ..Decoding::default() };
-    for (place, message) in messages.iter().enumerate() {
-        match decoder.decode(&message.to_decode()) {
-            Ok(Decoded::Change(event)) => decoding.events.push((place, event)),
-            Ok(Decoded::Control(_)) => decoding.controls.push(place),
-            Err(reject) => decoding.rejected.push(Rejected { message: place, source_pos: None, reject }),
-        }
-    }
-    decoding
-}
-
-/// What the events of a batch come to.
-#[derive(Default)]
-struct Planned<'a> {
-    /// The changes of each target.
-    folds: BTreeMap<usize, Fold<'a>>,
-    /// The newest truncate of each target.
-    truncates: BTreeMap<usize, Truncate>,
-    /// The number of changes before they were folded.
-    changes: i64,
-    /// The source's time of the newest change, in microseconds since the Unix epoch.
-    newest: Option<i64>,
-    rejected: Vec<Rejected>,
-    /// Events with values that do not fit: their targets, and their places in the list of events.
-    misfits: Vec<(usize, usize)>,
-}
-
-fn plan<'a>(targets: &Targets, events: &[(usize, Event<'a>)]) -> Planned<'a> {
-    let mut planned = Planned::default();
-    for (at, (message, event)) in events.iter().enumerate() {
-        let reject = match planned.add_changes(targets, event, *message) {
-            Ok(index) => {
-                if event.op == Operation::Truncate {
-                    let truncate = || Truncate { position: event.position.clone(), message: *message };
-                    let newest = planned.truncates.entry(index).or_insert_with(truncate);
-                    if newest.position < event.position {
-                        *newest = truncate();
-                    }
-                }
-                planned.newest = planned.newest.max(event.source_ts);
-                continue;
-            }
-            Err(reject) => reject,
-        };
-        if reject.error_type == ErrorType::SchemaMismatch {
-            planned.misfits.extend(targets.find(&event.source).map(|index| (index, at)));
-        }
-        let source_pos = Some(event.position.as_bytes().to_vec());
-        planned.rejected.push(Rejected { message: *message, source_pos, reject });
-    }
-    planned
-}
-
-impl<'a> Planned<'a> {
-    /// Adds the changes that an event makes to those of its target; returns the target.
-    fn add_changes(&mut self, targets: &Targets, event: &Event<'a>, message: usize) -> Result<usize, Reject> {
-        let Some(index) = targets.find(&event.source) else {
-            let text = format!("no target is attached to the source table {}", event.source);
-            return Err(Reject::at(ErrorType::UnknownSource, "payload.source.table", text));
-        };
-        let plan = targets[index].plan()?;
-        let fold = self.folds.entry(index).or_default();
-        plan.each_change(event, message, |change| {
-            self.changes += 1;
-            fold.push(change);
-        })?;
-        Ok(index)
-    }
+    applied
 }
 
 /// Writes what was planned, target by target.
 fn write(
     client: &mut SpiClient<'_>,
     targets: &mut Targets,
-    events: &[(usize, Event<'_>)],
-    planned: Planned<'_>,
-    mut counts: Counts,
-    rejected: &mut Vec<Rejected>,
-) -> Counts {
+    prepared: &mut Prepared<'_>,
+    mut planned: Planned<'_>,
+) -> Applied {
+    let mut counts = Counts { events: prepared.messages.len() as i64, ..Counts::default() };
+    let mut rejected = std::mem::take(&mut prepared.rejected);
+    rejected.append(&mut planned.rejected);
     for (index, truncate) in planned.truncates {
         let outcome = truncate::apply(client, &mut targets[index], &truncate);
         counts.upserted += outcome.upserted;
@@ -156,13 +70,15 @@ fn write(
     }
     let mut applied = 0;
     // Always in the same order, so that two sessions lock tables in the same order.
-    for (index, fold) in planned.folds {
+    for (index, rounds) in planned.rounds {
+        let target = &targets[index];
         let mut outcome = RoundOutcome::default();
-        for round in fold.into_rounds() {
-            outcome.add(round::apply_round(client, &targets[index], round));
+        for round in rounds {
+            outcome.add(round::apply_round(client, target, round));
         }
-        for round in beside_refused(targets, index, events, &outcome).into_rounds_of_all() {
-            outcome.add(round::apply_round(client, &targets[index], round));
+        for changes in beside_refused(targets, index, &prepared.events, &outcome).into_rounds_of_all() {
+            let round = Round::new(target.target_plan(), &prepared.limits().xml, changes);
+            outcome.add(round::apply_round(client, target, round));
         }
         applied += outcome.upserted + outcome.deleted + outcome.refused.len() as i64;
         counts.upserted += outcome.upserted;
@@ -175,7 +91,7 @@ fn write(
     rejected.dedup_by_key(|rejected| rejected.message);
     counts.stale = planned.changes - applied;
     counts.dead_lettered = rejected.len() as i64;
-    counts
+    Applied { counts, rejected, newest: planned.newest }
 }
 
 /// The other changes of keys of which a change was refused, or applied without its document: the fold has dropped older

@@ -4,7 +4,7 @@ use cdc_core::Reject;
 use pgrx::spi::SpiClient;
 
 use super::arrays::parameter;
-use crate::inbox::Message;
+use crate::messages::Message;
 use crate::plan_cache;
 use crate::settings;
 use crate::sql_error::spi_failed;
@@ -52,7 +52,7 @@ pub(super) fn write(client: &mut SpiClient<'_>, messages: &[Message<'_>], reject
         texts(&|_, reject| Some(printable(&reject.path))),
         parameter("bytea", payloads.collect()).datum,
         texts(&|message, _| json(message)),
-        texts(&|message, _| message.headers.as_ref().map(|headers| headers.0.to_string())),
+        texts(&|message, _| message.headers.map(ToString::to_string)),
         parameter(
             "boolean",
             rejected.iter().map(|rejected| Some(is_retried && rejected.reject.may_heal)).collect(),

@@ -16,6 +16,7 @@ use super::dead_letters::Rejected;
 use super::extractions::{ChildTable, Extraction};
 use super::guard::{as_user, write_or_halve};
 use super::round::RoundOutcome;
+use super::target_plans::TargetPlan;
 use super::targets::Target;
 use crate::settings;
 
@@ -43,19 +44,20 @@ impl Documents {
     /// Extracts the documents of a round. Returns the changes to apply, without what could not be extracted, and as the
     /// beginning of an outcome the messages that are dead letters for it.
     pub(super) fn extract<'a>(
-        target: &Target,
-        plan: &Plan,
+        target_plan: &TargetPlan,
+        limits: &XmlLimits,
         round: Vec<RowChange<'a>>,
     ) -> (Self, Vec<RowChange<'a>>, RoundOutcome) {
         let (mut documents, mut outcome) = (Self::default(), RoundOutcome::default());
-        if target.extractions.is_empty() {
+        let extractions = target_plan.extractions();
+        let Some(plan) = target_plan.plan().ok().filter(|_| !extractions.is_empty()) else {
             return (documents, round, outcome);
-        }
-        let limits = settings::xml_limits();
+        };
         let round = round
             .into_iter()
             .filter_map(|mut change| {
-                let may_go_on = documents.extract_change(target, plan, &mut change, &limits, &mut outcome);
+                let may_go_on =
+                    documents.extract_change(extractions, plan, &mut change, limits, &mut outcome);
                 may_go_on.then_some(change)
             })
             .collect();
@@ -70,15 +72,15 @@ impl Documents {
     /// Extracts the documents of one change; false if the change fails with one of them.
     fn extract_change(
         &mut self,
-        target: &Target,
+        extractions: &[Extraction],
         plan: &Plan,
         change: &mut RowChange<'_>,
         limits: &XmlLimits,
         outcome: &mut RoundOutcome,
     ) -> bool {
         let ChangeKind::Upsert { cells, .. } = &mut change.kind else { return true };
-        let mut extracted = Vec::with_capacity(target.extractions.len());
-        for (extraction, cell) in target.extractions.iter().zip(&mut cells[plan.documents()]) {
+        let mut extracted = Vec::with_capacity(extractions.len());
+        for (extraction, cell) in extractions.iter().zip(&mut cells[plan.documents()]) {
             let rows = match cell {
                 Cell::Set(Value::Text(document)) => Some(extract(extraction, document, limits)),
                 Cell::Set(_) => Some(Ok(Vec::new())),
@@ -115,7 +117,7 @@ impl Documents {
         written: &[(&RowChange<'_>, Position)],
     ) -> Vec<Unwritten> {
         let mut unwritten = Vec::new();
-        for (place, extraction) in target.extractions.iter().enumerate() {
+        for (place, extraction) in target.extractions().iter().enumerate() {
             let Ok(tables) = extraction.children() else { continue };
             let sent = written.iter().filter(|(change, _)| sends(plan, change, place));
             let changes: Vec<_> = sent.map(|(change, _)| *change).collect();
@@ -163,7 +165,7 @@ pub(super) fn explain(
     mut tell: impl FnMut(&str, Result<String, Reject>, String),
 ) {
     let limits = settings::xml_limits();
-    for (extraction, cell) in target.extractions.iter().zip(&cells[plan.documents()]) {
+    for (extraction, cell) in target.extractions().iter().zip(&cells[plan.documents()]) {
         let Cell::Set(Value::Text(document)) = cell else { continue };
         let tables = extraction.children().unwrap_or_default().iter().map(|table| table.name.as_str());
         let tables = tables.collect::<Vec<_>>().join(", ");
@@ -220,7 +222,7 @@ fn typed_row(child: &ChildTable, row: XmlRow) -> Result<ChildRow, String> {
 
 /// Removes all child rows that have no row in the target any more.
 pub(super) fn remove_all_orphans(target: &Target, plan: &Plan) {
-    for extraction in &target.extractions {
+    for extraction in target.extractions() {
         for table in extraction.children().unwrap_or_default() {
             as_user(extraction.owner, || children::remove_all_orphans(target, table, plan));
         }
@@ -229,7 +231,7 @@ pub(super) fn remove_all_orphans(target: &Target, plan: &Plan) {
 
 /// Removes the child rows of keys that have no row in the target any more.
 pub(super) fn remove_orphans(target: &Target, plan: &Plan, deletes: &[&RowChange<'_>]) {
-    for extraction in &target.extractions {
+    for extraction in target.extractions() {
         for table in extraction.children().unwrap_or_default() {
             as_user(extraction.owner, || children::remove_orphans(target, table, plan, deletes));
         }

@@ -56,7 +56,7 @@ fn is_wanted(target: &Target, name: &str) -> bool {
 fn has_column_name(target: &Target, name: &str) -> bool {
     let lower = name.to_lowercase();
     let is_document =
-        target.extractions.iter().any(|extraction| extraction.xml_column.eq_ignore_ascii_case(name));
+        target.extractions().iter().any(|extraction| extraction.xml_column.eq_ignore_ascii_case(name));
     !is_document
         && (1..=NAME_BYTES_MAX).contains(&lower.len())
         && !lower.contains('\0')

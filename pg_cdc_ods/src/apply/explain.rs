@@ -8,7 +8,7 @@ use pgrx::spi::SpiClient;
 use super::documents;
 use super::row_memory;
 use super::targets::{Target, Targets};
-use crate::inbox::Message;
+use crate::messages::Message;
 use crate::settings;
 
 /// One row of an explanation.

@@ -20,13 +20,16 @@ mod extractions;
 mod first_seen;
 mod guard;
 mod numeric_datum;
+mod prepare;
 mod progress;
+mod reader;
 mod round;
 mod row_memory;
 mod schema_history;
 mod statements;
 mod stored_rows;
 mod target_cache;
+mod target_plans;
 mod targets;
 mod transaction;
 mod truncate;
@@ -40,6 +43,7 @@ use pgrx::spi::SpiClient;
 use crate::enrich;
 use crate::inbox;
 use crate::inbox_partitions;
+use crate::messages::Messages;
 use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
@@ -47,10 +51,11 @@ pub(crate) use dead_letters::{Rejected, json, printable};
 pub(crate) use explain::{Explanation, explain};
 pub(crate) use extractions::{EXTRACTED_FROM, LINE_NO, PARENT_LINE_NO};
 pub(crate) use guard::{as_restricted_user, as_user, raise_again, sqlstate};
+use prepare::{Limits, Prepared};
+use reader::{Extent, Reader};
 pub(crate) use target_cache::enable as keep_targets;
 pub(crate) use targets::BOOKKEEPING;
-use transaction::TakenBatch;
-pub(crate) use transaction::Transaction;
+use transaction::{AppliedBatch, Transaction};
 
 /// What a batch did.
 #[derive(Debug, Default, Clone, Copy)]
@@ -91,7 +96,6 @@ pub(crate) struct Outcome {
 /// Applies what waits, in the current transaction, unless applying is paused: a batch, and further ones as long as they
 /// are full and have not taken this long together. Now and then it empties partitions of the inbox.
 pub(crate) fn apply_for(time: Duration) -> Outcome {
-    let began = Instant::now();
     Spi::connect_mut(|client| {
         let (has_work, rotates) = (inbox::has_work(client), inbox_partitions::rotation_is_due());
         if !(has_work || rotates) || !inbox::lock_progress(client) {
@@ -102,12 +106,9 @@ pub(crate) fn apply_for(time: Duration) -> Outcome {
         }
         let mut outcome = Outcome::default();
         let mut transaction = Transaction::begin(client);
-        loop {
-            let taken = transaction.take_batch(BATCH_SIZE.get().into());
-            outcome.add(&taken);
-            if !taken.is_full || began.elapsed() >= time {
-                break;
-            }
+        let mut reader = Reader::new(Extent::Full(time));
+        while let Some(batch) = reader.next() {
+            outcome.add(&transaction.apply_batch(batch));
             pgrx::check_for_interrupts!();
         }
         transaction.finish(client);
@@ -116,11 +117,21 @@ pub(crate) fn apply_for(time: Duration) -> Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, taken: &TakenBatch) {
-        self.sent_at.extend(&taken.sent_at);
-        self.batches += i64::from(taken.counts.events > 0);
-        self.more = taken.more;
+    fn add(&mut self, batch: &AppliedBatch) {
+        self.sent_at.extend(&batch.sent_at);
+        self.batches += i64::from(batch.counts.events > 0);
+        self.more = batch.more;
     }
+}
+
+/// Applies messages once more, in the current transaction; returns those that are rejected again. The caller holds the
+/// progress lock.
+pub(crate) fn apply_again(client: &mut SpiClient<'_>, messages: &Messages) -> Vec<Rejected> {
+    let mut transaction = Transaction::begin(client);
+    let mut prepared = Prepared::decode(messages.iter().collect(), Limits::current());
+    let applied = transaction.apply(client, &mut prepared);
+    transaction.finish(client);
+    applied.rejected
 }
 
 #[pg_extern]
@@ -149,18 +160,14 @@ fn apply(
 
 /// Applies what waits, batch by batch, up to `max_events` messages.
 fn apply_waiting(max_events: Option<i64>) -> Counts {
-    let (max, batch_size) = (max_events.unwrap_or(i64::MAX), i64::from(BATCH_SIZE.get()));
     Spi::connect_mut(|client| {
         let mut total = Counts::default();
         lock_progress_or_raise(client);
         let mut transaction = Transaction::begin(client);
-        while total.events < max {
-            let taken = transaction.take_batch(batch_size.min(max - total.events));
-            total.add(taken.counts);
+        let mut reader = Reader::new(Extent::All(max_events.unwrap_or(i64::MAX)));
+        while let Some(batch) = reader.next() {
+            total.add(transaction.apply_batch(batch).counts);
             pgrx::check_for_interrupts!();
-            if !taken.more {
-                break;
-            }
         }
         transaction.finish(client);
         if max_events.is_none() {

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::batch::Applied;
-use crate::inbox::Message;
+use super::prepare::Prepared;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
@@ -32,7 +32,8 @@ struct Totals {
 }
 
 /// Adds a batch to the counters of its streams.
-pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message<'_>], applied: &Applied) {
+pub(super) fn record(client: &mut SpiClient<'_>, prepared: &Prepared<'_>, applied: &Applied) {
+    let messages = &prepared.messages;
     let mut streams: BTreeMap<&str, Totals> = BTreeMap::new();
     for message in messages {
         let totals = streams.entry(message.stream).or_default();
@@ -40,7 +41,7 @@ pub(super) fn record(client: &mut SpiClient<'_>, messages: &[Message<'_>], appli
         totals.last_seq = totals.last_seq.max(message.seq);
         totals.last_received_at = Some(message.received_at);
     }
-    for place in &applied.controls {
+    for place in &prepared.controls {
         streams.entry(messages[*place].stream).or_default().controls += 1;
     }
     for rejected in &applied.rejected {

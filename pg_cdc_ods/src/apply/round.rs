@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cdc_core::{
     Cell, ChangeKind, ColumnPositions, Merge, OnDelete, Operation, OverflowMerge, Plan, Position, RowChange,
-    StoredRow, merge,
+    StoredRow, XmlLimits, merge,
 };
 use pgrx::spi::SpiClient;
 
@@ -19,6 +19,7 @@ use super::guard::{self, as_owner, write_or_halve};
 use super::row_memory::{self, Memory};
 use super::statements;
 use super::stored_rows;
+use super::target_plans::TargetPlan;
 use super::targets::Target;
 use super::upsert::Upsert;
 
@@ -49,16 +50,34 @@ impl RoundOutcome {
 /// What changes have in common that share a statement: the columns that are set, and what becomes of `extra_fields`.
 type Shape = (Vec<bool>, OverflowMerge);
 
-/// Applies the changes of one round, each key at most once among them.
-pub(super) fn apply_round<'a>(
-    client: &mut SpiClient<'_>,
-    target: &Target,
-    round: Vec<RowChange<'a>>,
-) -> RoundOutcome {
-    let Ok(plan) = target.plan() else { return RoundOutcome::default() };
-    let memory = row_memory::recall(client, target, plan, &round);
-    let (documents, mut round, outcome) = Documents::extract(target, plan, round);
-    let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, &mut round, &memory));
+/// Changes of one target that are applied together, each key at most once among them.
+#[derive(Default)]
+pub(super) struct Round<'a> {
+    changes: Vec<RowChange<'a>>,
+    documents: Documents,
+    /// What is known of the outcome before anything is written.
+    outcome: RoundOutcome,
+}
+
+impl<'a> Round<'a> {
+    /// Extracts the documents in changes, each key at most once among them.
+    pub(super) fn new(target_plan: &TargetPlan, limits: &XmlLimits, changes: Vec<RowChange<'a>>) -> Self {
+        let (documents, changes, outcome) = Documents::extract(target_plan, limits, changes);
+        Self { changes, documents, outcome }
+    }
+
+    /// Deletes, each key at most once among them.
+    pub(super) fn of_deletes(changes: Vec<RowChange<'a>>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+}
+
+/// Applies the changes of one round.
+pub(super) fn apply_round<'a>(client: &mut SpiClient<'_>, target: &Target, round: Round<'a>) -> RoundOutcome {
+    let Round { mut changes, documents, outcome } = round;
+    let Ok(plan) = target.plan() else { return outcome };
+    let memory = row_memory::recall(client, target, plan, &changes);
+    let first_seen = target.keeps_first_ts.then(|| FirstSeen::recall(target, &mut changes, &memory));
     let mut writer =
         Writer { client, target, plan, memory: &memory, outcome, has_newer_rows: false, behind: Vec::new() };
     let is_live = |change: &RowChange<'_>| {
@@ -74,7 +93,7 @@ pub(super) fn apply_round<'a>(
     };
     let has_columns =
         |change: &RowChange<'_>| memory.get(&change.key_bytes).is_some_and(|memory| memory.columns.is_some());
-    let (live, outlived): (Vec<_>, Vec<_>) = round.into_iter().partition(is_live);
+    let (live, outlived): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_live);
     if target.keeps_first_ts {
         writer.behind = outlived;
     }
@@ -82,7 +101,7 @@ pub(super) fn apply_round<'a>(
         live.into_iter().map(marked).partition(|change| change.is_partial() || has_columns(change));
     writer.write(&whole);
     let merged = if to_merge.is_empty() { Merged::default() } else { writer.merge(to_merge) };
-    if !target.extractions.is_empty() {
+    if !target.extractions().is_empty() {
         writer.write_documents(&documents, &whole, &merged);
     }
     if let Some(first_seen) = first_seen {

@@ -6,7 +6,7 @@ use pgrx::spi::SpiClient;
 use super::arrays::parameter;
 use super::dead_letters::printable;
 use super::targets::{Target, Targets};
-use crate::inbox::Message;
+use crate::messages::Message;
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
 

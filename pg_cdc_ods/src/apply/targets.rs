@@ -1,7 +1,8 @@
 //! The attachments as the apply path needs them: targets with their columns, types and plans.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 use cdc_core::{
     ColumnRule, ColumnType, Completeness, ErrorType, Event, Kinds, OnDelete, OnUnknown, Operation, Plan,
@@ -11,6 +12,7 @@ use pgrx::spi::{SpiClient, quote_qualified_identifier};
 use pgrx::{JsonB, pg_sys};
 
 use super::extractions::{self, Extraction};
+use super::target_plans::{TargetPlan, TargetPlans};
 use crate::plan_cache;
 use crate::sql_error::spi_failed;
 
@@ -37,8 +39,6 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// The source, as it was attached.
     pub(crate) source: SourceTable,
-    /// What is extracted from its XML columns.
-    pub(crate) extractions: Vec<Extraction>,
     /// The columns that the source's events have had.
     pub(crate) source_columns: SourceColumns,
     /// Whether the table has the column [`FIRST_SOURCE_TS`].
@@ -47,7 +47,7 @@ pub(crate) struct Target {
     pub(crate) truncated_at: Option<Position>,
     /// The key of a target that is yet to be created; empty if it comes from the first events.
     to_create: Option<Vec<String>>,
-    plan: Result<Plan, Reject>,
+    target_plan: Arc<TargetPlan>,
 }
 
 impl Target {
@@ -59,12 +59,22 @@ impl Target {
 
     /// The plan, or why there is none: the table is missing, or lacks its key columns.
     pub(crate) fn plan(&self) -> Result<&Plan, Reject> {
-        self.plan.as_ref().map_err(Clone::clone)
+        self.target_plan.plan()
+    }
+
+    /// What is extracted from its XML columns.
+    pub(crate) fn extractions(&self) -> &[Extraction] {
+        self.target_plan.extractions()
+    }
+
+    /// How events become changes of it.
+    pub(super) fn target_plan(&self) -> &TargetPlan {
+        &self.target_plan
     }
 
     /// The position of the newest truncate, where truncates remove rows: what is older is gone.
     pub(super) fn gone_before(&self) -> Option<&Position> {
-        let removes = self.plan.as_ref().is_ok_and(|plan| plan.on_delete() == OnDelete::Delete);
+        let removes = self.plan().is_ok_and(|plan| plan.on_delete() == OnDelete::Delete);
         self.truncated_at.as_ref().filter(|_| removes)
     }
 
@@ -75,7 +85,8 @@ impl Target {
             Operation::Create | Operation::Read => Completeness::Whole,
             _ => Completeness::Partial,
         };
-        let is_expected = |name: &str| self.plan.as_ref().is_ok_and(|plan| plan.expects(name));
+        let target_plan = &self.target_plan;
+        let is_expected = |name: &str| target_plan.plan().is_ok_and(|plan| plan.expects(name));
         self.source_columns.observe(row, completeness, message, is_expected);
     }
 }
@@ -83,8 +94,7 @@ impl Target {
 /// All targets, found by source table.
 pub(crate) struct Targets {
     all: Vec<Target>,
-    /// By table and schema of their sources. Names are few and short: to compare some is quicker than to hash one.
-    by_source: BTreeMap<String, BTreeMap<String, usize>>,
+    plans: Arc<TargetPlans>,
 }
 
 impl IndexMut<usize> for Targets {
@@ -125,7 +135,7 @@ impl Targets {
         let mut extractions = extractions::load(client);
         let rows = plan_cache::update(client, ATTACHMENTS, &[]);
         let load = rows.and_then(|rows| {
-            let mut targets = Self { all: Vec::new(), by_source: BTreeMap::new() };
+            let (mut all, mut plans) = (Vec::new(), TargetPlans::default());
             for row in rows.iter() {
                 let text = |ordinal| row.get::<String>(ordinal).map(Option::unwrap_or_default);
                 let list = |ordinal| row.get::<Vec<String>>(ordinal).map(Option::unwrap_or_default);
@@ -149,18 +159,19 @@ impl Targets {
                 };
                 let table_columns: Vec<_> = list(12)?.into_iter().zip(list(13)?).collect();
                 let source = SourceTable::new(text(2)?, text(3)?);
-                let of_table = targets.by_source.entry(source.table().to_owned()).or_default();
-                of_table.insert(source.schema().to_owned(), targets.all.len());
                 let attachment_id = row.get(1)?.unwrap_or_default();
                 let extractions = extractions.remove(&attachment_id).unwrap_or_default();
                 let is_missing = table_columns.is_empty();
                 let to_create = (is_missing && settings.creates_target).then(|| settings.key.clone());
-                targets.all.push(Target {
+                let keeps_first_ts = table_columns.iter().any(|(name, _)| name == FIRST_SOURCE_TS);
+                let plan = make_plan(&settings, table_columns, &extractions);
+                let target_plan = Arc::new(TargetPlan::new(plan, extractions));
+                plans.add(&source, Arc::clone(&target_plan));
+                all.push(Target {
                     attachment_id,
                     owner: row.get(11)?.unwrap_or(pg_sys::InvalidOid),
-                    keeps_first_ts: table_columns.iter().any(|(name, _)| name == FIRST_SOURCE_TS),
-                    plan: make_plan(&settings, table_columns, &extractions),
-                    extractions,
+                    keeps_first_ts,
+                    target_plan,
                     name: settings.name,
                     truncated_at: row.get::<Vec<u8>>(16)?.map(|bytes| Position::from_bytes(&bytes)),
                     to_create,
@@ -168,17 +179,14 @@ impl Targets {
                     source_columns: known_columns(row.get::<JsonB>(14)?),
                 });
             }
-            Ok(targets)
+            Ok(Self { all, plans: Arc::new(plans) })
         });
         load.unwrap_or_else(|error| spi_failed("cannot read cdc.attachments", &error))
     }
 
     /// Whether every target is there and can be written to.
     pub(crate) fn are_complete(&self) -> bool {
-        let is_complete = |target: &Target| {
-            target.plan.is_ok() && target.extractions.iter().all(|extraction| extraction.children().is_ok())
-        };
-        self.all.iter().all(is_complete)
+        self.all.iter().all(|target| target.target_plan.is_complete())
     }
 
     /// All of them.
@@ -188,8 +196,12 @@ impl Targets {
 
     /// The target of a source table: attached by its full name, else for any schema.
     pub(crate) fn find(&self, source: &SourceTable) -> Option<usize> {
-        let of_table = self.by_source.get(source.table())?;
-        of_table.get(source.schema()).or_else(|| of_table.get(SourceTable::ANY_SCHEMA)).copied()
+        self.plans.find(source)
+    }
+
+    /// How events become changes of them.
+    pub(super) fn plans(&self) -> &Arc<TargetPlans> {
+        &self.plans
     }
 }
 

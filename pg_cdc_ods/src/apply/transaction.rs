@@ -6,66 +6,66 @@ use pgrx::spi::SpiClient;
 
 use super::batch::{self, Applied};
 use super::guard::as_user;
+use super::prepare::Prepared;
+use super::reader::ReadBatch;
+use super::target_cache::KeepsTargets;
 use super::{Counts, dead_letters, progress};
 use crate::aggregate::advance_clock;
 use crate::enrich::{Collecting, refresh_dirty};
-use crate::inbox::{self, Message};
 use crate::inbox_partitions;
+use crate::messages::Message;
 use crate::sql_error::spi_failed;
 
 /// Batches applied in the current transaction.
 ///
 /// What they make dirty is brought up to date by [`Transaction::finish`]: a row that several of them change is made anew
 /// once. Nobody sees the rows of a transaction that has not ended, so nobody misses what is not done before.
-pub(crate) struct Transaction {
+pub(super) struct Transaction {
     collecting: Collecting,
     /// The source's time of the newest change, in microseconds since the Unix epoch.
     newest: Option<i64>,
+    _keeps_targets: KeepsTargets,
 }
 
-/// A batch that was taken from the inbox and applied.
-pub(super) struct TakenBatch {
+/// A batch from the inbox that was applied.
+pub(super) struct AppliedBatch {
     pub(super) counts: Counts,
     /// When its messages were sent, else received; microseconds of PostgreSQL's epoch.
     pub(super) sent_at: Vec<pg_sys::TimestampTz>,
-    /// Whether it took as many messages as it may, so that others are likely to wait.
-    pub(super) is_full: bool,
     /// Whether another batch may be waiting.
     pub(super) more: bool,
 }
 
 impl Transaction {
     /// Begins to apply. The caller holds the progress lock.
-    pub(crate) fn begin(client: &mut SpiClient<'_>) -> Self {
+    pub(super) fn begin(client: &mut SpiClient<'_>) -> Self {
         fire_constraints_at_once(client);
-        Self { collecting: Collecting::begin(client), newest: None }
+        Self { collecting: Collecting::begin(client), newest: None, _keeps_targets: KeepsTargets::begin() }
     }
 
-    /// Reads the next messages from the inbox, up to this number, applies them and records that; with nothing to apply
-    /// there is time to empty partitions.
-    pub(super) fn take_batch(&mut self, limit: i64) -> TakenBatch {
+    /// Applies a batch from the inbox and records that; with nothing to apply there is time to empty partitions.
+    pub(super) fn apply_batch(&mut self, mut batch: ReadBatch) -> AppliedBatch {
+        let more = batch.more;
         // A connection of its own, which frees the memory of the batch.
         Spi::connect_mut(|client| {
-            let batch = inbox::next_batch(client, limit);
-            let messages = batch.messages();
-            let counts = if messages.is_empty() {
-                inbox_partitions::rotate(client);
-                Counts::default()
-            } else {
-                let applied = self.apply(client, &messages);
-                dead_letters::write(client, &messages, &applied.rejected);
-                progress::record(client, &messages, &applied);
-                applied.counts
-            };
-            let sent_at = |message: &Message<'_>| message.sent_at.unwrap_or(message.received_at);
-            let sent_at = messages.iter().map(sent_at).collect();
-            TakenBatch { counts, sent_at, is_full: batch.is_full, more: batch.more }
+            batch.prepared.with_dependent_mut(|messages, prepared| {
+                if messages.is_empty() {
+                    inbox_partitions::rotate(client);
+                    return AppliedBatch { counts: Counts::default(), sent_at: Vec::new(), more };
+                }
+                let applied = self.apply(client, prepared);
+                dead_letters::write(client, &prepared.messages, &applied.rejected);
+                progress::record(client, prepared, &applied);
+                let sent_at = |message: &Message<'_>| message.sent_at.unwrap_or(message.received_at);
+                let sent_at = prepared.messages.iter().map(sent_at).collect();
+                AppliedBatch { counts: applied.counts, sent_at, more }
+            })
         })
     }
 
     /// Applies messages; the caller keeps what was rejected.
-    pub(crate) fn apply(&mut self, client: &mut SpiClient<'_>, messages: &[Message<'_>]) -> Applied {
-        let applied = batch::apply_messages(client, messages);
+    pub(super) fn apply(&mut self, client: &mut SpiClient<'_>, prepared: &mut Prepared<'_>) -> Applied {
+        let applied = batch::apply(client, prepared);
         self.newest = self.newest.max(applied.newest);
         if self.collecting.is_full() {
             refresh_dirty(client, &self.collecting);
@@ -74,7 +74,7 @@ impl Transaction {
     }
 
     /// Brings enriched tables, windows and the clock up to date with all that was applied.
-    pub(crate) fn finish(self, client: &mut SpiClient<'_>) {
+    pub(super) fn finish(self, client: &mut SpiClient<'_>) {
         refresh_dirty(client, &self.collecting);
         drop(self.collecting);
         advance_clock(client, self.newest.map(moment));

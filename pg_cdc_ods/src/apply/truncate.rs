@@ -8,7 +8,7 @@ use pgrx::spi::SpiClient;
 
 use super::documents;
 use super::guard::as_owner;
-use super::round::{self, RoundOutcome};
+use super::round::{self, Round, RoundOutcome};
 use super::row_memory;
 use super::statements;
 use super::targets::Target;
@@ -79,7 +79,7 @@ fn clear_older_columns(
             })
         };
         let deletes = keys.into_iter().filter_map(delete).collect();
-        outcome.add(round::apply_round(client, target, deletes));
+        outcome.add(round::apply_round(client, target, Round::of_deletes(deletes)));
         pgrx::check_for_interrupts!();
     }
 }

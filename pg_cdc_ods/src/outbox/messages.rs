@@ -8,7 +8,7 @@ use super::documents::{self, Batch};
 use super::evaluate::{Source, Wanted, ask};
 use super::rules::Rules;
 use crate::apply::{json, parameter};
-use crate::inbox::Message;
+use crate::messages::Message;
 
 /// Messages in place of `cdc.routed_messages`.
 const MESSAGES: &str = "(
@@ -40,7 +40,7 @@ fn arguments(routed: &[(&Message<'_>, String)]) -> Vec<DatumWithOid<'static>> {
     vec![
         texts(&|(message, _)| Some(message.topic.to_owned())),
         texts(&|(_, payload)| Some(payload.clone())),
-        texts(&|(message, _)| message.headers.as_ref().map(|headers| headers.0.to_string())),
+        texts(&|(message, _)| message.headers.map(ToString::to_string)),
         texts(&|(message, _)| Some(message.stream.to_owned())),
     ]
 }

@@ -9,7 +9,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::apply::apply_for;
-    use crate::server_tests::{ORDERS, apply, ingest, one, order, preset};
+    use crate::server_tests::{ORDERS, alone, apply, ingest, one, order, preset};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -75,5 +75,30 @@ mod tests {
         assert_eq!((others.batches, others.sent_at.len()), (2, 3));
         assert_eq!(log().unwrap(), "1 PAID, 1 DONE");
         assert_eq!(apply_for(HOUR).batches, 0);
+    }
+
+    #[pg_test]
+    fn a_batch_that_was_prepared_ahead_follows_a_target_that_the_one_before_it_changed() {
+        for prepare_ahead in ["on", "off"] {
+            alone();
+            Spi::run(&format!(
+                "set pg_cdc_ods.batch_size = 2; set pg_cdc_ods.prepare_ahead = {prepare_ahead};
+                 create table notes (id int primary key);
+                 select cdc.attach('*.NOTES', 'notes', on_unknown => 'alter')"
+            ))
+            .unwrap();
+            // The third batch is planned before the second one adds columns.
+            for id in 1..=7 {
+                let columns =
+                    if id < 4 { String::new() } else { format!(r#","COLOUR":"red","SIZE":{id}.5"#) };
+                let row = format!(r#"{{"ID":{id}{columns}}}"#);
+                let event = format!(r#"{{"op":"c","before":null,"after":{row},"source":{{"scn":"{id}"}}}}"#);
+                ingest("cdc/oracle/SALES/NOTES/insert", &event);
+            }
+            assert_eq!(apply(), 7);
+            let right = "select count(*) from notes where colour = 'red' and size = id + 0.5 and extra_fields is null";
+            assert_eq!(one::<i64>(right), Some(4));
+            Spi::run("select cdc.detach('*.NOTES'); drop table notes").unwrap();
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! Text that is the same as a piece that has been read is as valid as that. Rows with the same columns share their names.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::debezium::{Envelope, Values};
 use super::scanner::{Scanner, Unusual};
@@ -25,8 +25,8 @@ pub(super) struct Known<'a> {
 /// The columns of rows, and the text up to the value of each: `{"ID":`, `,"NAME":`.
 #[derive(Debug, Clone)]
 struct KnownRow<'a> {
-    names: Rc<ColumnNames<'a>>,
-    starts: Rc<[&'a str]>,
+    names: Arc<ColumnNames<'a>>,
+    starts: Arc<[&'a str]>,
 }
 
 /// A reader of one message.
@@ -90,10 +90,10 @@ impl<'k, 'a> UsualReader<'k, 'a> {
             fields.push(Field::untyped(self.scanner.value()?));
         }
         if let Some(known) = self.known.rows.find(|known| known.names.as_slice() == names) {
-            return Ok(Row::of(Rc::clone(&known.names), fields));
+            return Ok(Row::of(Arc::clone(&known.names), fields));
         }
-        let names = Rc::new(ColumnNames::new(names));
-        self.known.rows.add(KnownRow { names: Rc::clone(&names), starts: starts.into() });
+        let names = Arc::new(ColumnNames::new(names));
+        self.known.rows.add(KnownRow { names: Arc::clone(&names), starts: starts.into() });
         Ok(Row::of(names, fields))
     }
 }

@@ -5,9 +5,9 @@
 //! with the row before.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::row::{Field, Row};
 
@@ -30,7 +30,7 @@ pub(super) struct Slots {
     by_name: HashMap<String, Slot>,
     /// Columns that have neither a slot nor a place in the overflow, e.g. XML that is extracted elsewhere.
     dropped: Vec<String>,
-    layouts: RefCell<Vec<Rc<Layout>>>,
+    layouts: Mutex<Vec<Arc<Layout>>>,
 }
 
 /// What becomes of the columns of a row, in one order of them.
@@ -38,7 +38,7 @@ pub(super) struct Slots {
 struct Layout {
     names: Vec<String>,
     /// The [`ColumnNames::id`](crate::row::ColumnNames::id) under which a row had these names last.
-    names_id: Cell<u64>,
+    names_id: AtomicU64,
     /// For each slot the place in the row of the column that fills it.
     filled: Vec<Option<usize>>,
     /// The places of the columns that overflow.
@@ -48,7 +48,7 @@ struct Layout {
 /// A row image with what becomes of its columns.
 pub(super) struct Image<'r, 'a> {
     row: &'r Row<'a>,
-    layout: Rc<Layout>,
+    layout: Arc<Layout>,
 }
 
 impl Slots {
@@ -62,7 +62,7 @@ impl Slots {
         let index = self.by_name.len();
         let slot = self.by_name.entry(name.to_lowercase()).or_insert(Slot { index, overflows: true });
         slot.overflows &= !keeps_all;
-        self.layouts.get_mut().clear();
+        self.layouts.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         slot.index
     }
 
@@ -78,31 +78,36 @@ impl Slots {
 
     /// Finds what becomes of the columns of a row.
     pub(super) fn image<'r, 'a>(&self, row: &'r Row<'a>) -> Image<'r, 'a> {
-        let mut layouts = self.layouts.borrow_mut();
+        let mut layouts = self.layouts();
         let names_id = row.names().id();
-        let known = layouts.iter().find(|layout| layout.names_id.get() == names_id);
+        let known = layouts.iter().find(|layout| layout.names_id.load(Ordering::Relaxed) == names_id);
         let layout = match known.or_else(|| layouts.iter().find(|layout| layout.is_of(row))) {
             Some(known) => {
-                known.names_id.set(names_id);
-                Rc::clone(known)
+                known.names_id.store(names_id, Ordering::Relaxed);
+                Arc::clone(known)
             }
             None => {
                 if layouts.len() == LAYOUTS_MAX {
                     layouts.clear();
                 }
-                let learned = Rc::new(self.learn(row));
-                layouts.push(Rc::clone(&learned));
+                let learned = Arc::new(self.learn(row));
+                layouts.push(Arc::clone(&learned));
                 learned
             }
         };
         Image { row, layout }
     }
 
+    /// The layouts; with a panic of somebody who had them they are as good as before.
+    fn layouts(&self) -> MutexGuard<'_, Vec<Arc<Layout>>> {
+        self.layouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn learn(&self, row: &Row<'_>) -> Layout {
         let names: Vec<String> = row.columns().map(|(name, _)| name.to_owned()).collect();
         let mut layout = Layout {
             names,
-            names_id: Cell::new(row.names().id()),
+            names_id: AtomicU64::new(row.names().id()),
             filled: vec![None; self.by_name.len()],
             overflow: Vec::with_capacity(row.len()),
         };
@@ -201,7 +206,7 @@ mod tests {
         let names: Vec<&'static str> = (0..3 * LAYOUTS_MAX).map(|n| &*format!("C{n}").leak()).collect();
         for name in names.iter().chain(&names) {
             assert_eq!(seen(&slots, &["ID", name]).1, [((*name).to_owned(), "1")]);
-            assert!(slots.layouts.borrow().len() <= LAYOUTS_MAX);
+            assert!(slots.layouts().len() <= LAYOUTS_MAX);
         }
     }
 }
