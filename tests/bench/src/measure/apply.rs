@@ -37,15 +37,29 @@ pub(super) enum Features {
     UpsertsOnly,
 }
 
+/// How it is called.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Calls {
+    /// Once for all that waits: one transaction.
+    One,
+    /// Once for each batch, each a transaction.
+    OneForEachBatch,
+}
+
 /// The corpus, applied.
-pub(super) async fn run(bench: &Bench, features: Features, batch: usize) -> anyhow::Result<Reading> {
+pub(super) async fn run(
+    bench: &Bench,
+    features: Features,
+    calls: Calls,
+    batch: usize,
+) -> anyhow::Result<Reading> {
     let setup = match features {
         Features::Preset => PRESET.to_owned(),
         Features::SameWork => format!("{UPSERTS_ONLY}; {SAME_WORK}"),
         Features::UpsertsOnly => UPSERTS_ONLY.to_owned(),
     };
     let database = bench.server.scratch(&setup).await?;
-    let reading = fill_and_apply(bench, &database, batch).await?;
+    let reading = fill_and_apply(bench, &database, calls, batch).await?;
     match features {
         Features::Preset => check_preset(&bench.published, &database).await?,
         Features::SameWork => {
@@ -60,32 +74,38 @@ pub(super) async fn run(bench: &Bench, features: Features, batch: usize) -> anyh
 /// The corpus, applied with 200 sources attached.
 pub(super) async fn with_many_sources(bench: &Bench) -> anyhow::Result<Reading> {
     let database = bench.server.scratch(&format!("{PRESET}; {MORE_SOURCES}")).await?;
-    let reading = fill_and_apply(bench, &database, DEFAULT_BATCH).await?;
+    let reading = fill_and_apply(bench, &database, Calls::OneForEachBatch, DEFAULT_BATCH).await?;
     check_preset(&bench.published, &database).await?;
     Ok(reading)
 }
 
-/// Fills the inbox, then applies it, a transaction for each batch. What a batch leaves for later because it concerns very
-/// many rows is worked off in the end, and counts.
+/// Fills the inbox, then applies it. What a batch leaves for later because it concerns very many rows is worked off in the
+/// end, and counts.
 pub(super) async fn fill_and_apply(
     bench: &Bench,
     database: &Database,
+    calls: Calls,
     batch: usize,
 ) -> anyhow::Result<Reading> {
     fill_inbox(database, &bench.corpus.messages).await?;
     let (client, events) = (&database.client, bench.corpus.events());
     client.batch_execute(&format!("set pg_cdc_ods.batch_size = {batch}")).await?;
-    let max_events = i32::try_from(batch)?;
+    let max_events = match calls {
+        Calls::One => None,
+        Calls::OneForEachBatch => Some(i32::try_from(batch)?),
+    };
     let apply = client.prepare("select events, dead_lettered from cdc.apply($1)").await?;
     let mut stopwatch = Stopwatch::start(database).await?;
     let mut applied = 0;
     while applied < events {
         let row = client.query_one(&apply, &[&max_events]).await.context("cannot apply")?;
-        stopwatch.lap();
-        let [of_batch, dead_lettered] = [0, 1].map(|column| row.get::<_, i64>(column).unsigned_abs());
-        ensure!(of_batch > 0, "only {applied} of {events} events were applied");
+        if max_events.is_some() {
+            stopwatch.lap();
+        }
+        let [of_call, dead_lettered] = [0, 1].map(|column| row.get::<_, i64>(column).unsigned_abs());
+        ensure!(of_call > 0, "only {applied} of {events} events were applied");
         ensure!(dead_lettered == 0, "{dead_lettered} events became dead letters");
-        applied += of_batch;
+        applied += of_call;
     }
     client.execute("select cdc.apply()", &[]).await.context("cannot work off what is left")?;
     stopwatch.stop(database, events).await

@@ -13,7 +13,7 @@ mod unnest_limit;
 mod worker;
 mod xml;
 
-use apply::Features;
+use apply::{Calls, Features};
 use decode::Shape;
 use pipeline::Pace;
 use push::Requests;
@@ -49,7 +49,7 @@ enum Work {
     /// Upserts and two joins in Pathway.
     Pathway,
     /// `cdc.apply()` over a full inbox.
-    Apply { features: Features, batch: usize },
+    Apply { features: Features, calls: Calls, batch: usize },
     /// The apply worker over a full inbox.
     Worker { batch: usize },
     /// `cdc.apply()` with many rows in the tables.
@@ -77,7 +77,11 @@ const fn sql(name: &'static str, title: &'static str, steps: Steps, input: Input
 }
 
 const fn apply(name: &'static str, title: &'static str, features: Features, batch: usize) -> Measure {
-    measure(name, title, Work::Apply { features, batch })
+    measure(name, title, Work::Apply { features, calls: Calls::One, batch })
+}
+
+const fn apply_each(name: &'static str, title: &'static str, batch: usize) -> Measure {
+    measure(name, title, Work::Apply { features: Features::Preset, calls: Calls::OneForEachBatch, batch })
 }
 
 /// All measures in the order of a round.
@@ -98,6 +102,8 @@ pub(crate) const ALL: &[Measure] = &[
     sql("sql_upserts_1000", "SQL pipeline, upserts only, 1,000", Steps::Upserts, Input::Staged, 1_000),
     apply("apply_10000", "cdc.apply(), whole preset, 10,000", Features::Preset, 10_000),
     apply("apply_1000", "cdc.apply(), whole preset, 1,000", Features::Preset, 1_000),
+    apply_each("apply_each_10000", "cdc.apply(10000), whole preset, each batch a transaction", 10_000),
+    apply_each("apply_each_1000", "cdc.apply(1000), whole preset, each batch a transaction", 1_000),
     apply("apply_same_10000", "cdc.apply(), the SQL pipeline's work, 10,000", Features::SameWork, 10_000),
     apply("apply_same_1000", "cdc.apply(), the SQL pipeline's work, 1,000", Features::SameWork, 1_000),
     apply("apply_upserts_10000", "cdc.apply(), upserts only, 10,000", Features::UpsertsOnly, 10_000),
@@ -147,7 +153,7 @@ impl Measure {
             Work::UnnestLimit { batch } => unnest_limit::run(bench, batch).await,
             Work::Decode(shape) => decode::run(bench, shape),
             Work::Pathway => pathway::run(bench),
-            Work::Apply { features, batch } => apply::run(bench, features, batch).await,
+            Work::Apply { features, calls, batch } => apply::run(bench, features, calls, batch).await,
             Work::Worker { batch } => worker::run(bench, batch).await,
             Work::Store => store::run(bench).await,
             Work::ManySources => apply::with_many_sources(bench).await,

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use harness::paths;
 use nix::sys::statvfs::statvfs;
 
-use super::apply::{DEFAULT_BATCH, PRESET, fill_and_apply};
+use super::apply::{Calls, DEFAULT_BATCH, PRESET, fill_and_apply};
 use crate::bench::Bench;
 use crate::server::Database;
 use crate::stopwatch::Reading;
@@ -41,7 +41,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Reading> {
     };
     // As autovacuum would in time.
     database.client.batch_execute("vacuum (analyze)").await?;
-    let reading = fill_and_apply(bench, &database, DEFAULT_BATCH).await?;
+    let reading = fill_and_apply(bench, &database, Calls::OneForEachBatch, DEFAULT_BATCH).await?;
     check(bench, &database).await?;
     Ok(reading)
 }
