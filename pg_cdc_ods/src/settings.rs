@@ -10,7 +10,7 @@ pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Payload bytes from which a batch takes no further message, in kB.
 pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// How long the apply worker puts full batches into one transaction, in milliseconds.
-pub(crate) static TRANSACTION_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(500);
+pub(crate) static TRANSACTION_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 /// Whether a thread prepares the next batch while one is written.
 pub(crate) static PREPARE_AHEAD: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// Longest payload that is decoded, in kB.

@@ -44,7 +44,6 @@ use crate::enrich;
 use crate::inbox;
 use crate::inbox_partitions;
 use crate::messages::Messages;
-use crate::settings::BATCH_SIZE;
 use crate::sql_error;
 pub(crate) use arrays::parameter;
 pub(crate) use dead_letters::{Rejected, json, printable};
@@ -91,10 +90,12 @@ pub(crate) struct Outcome {
     pub(crate) batches: i64,
     /// Whether another batch may be waiting.
     pub(crate) more: bool,
+    /// Whether nothing was left to apply in the end.
+    is_drained: bool,
 }
 
 /// Applies what waits, in the current transaction, unless applying is paused: a batch, and further ones as long as they
-/// are full and have not taken this long together. Now and then it empties partitions of the inbox.
+/// are full and have not taken this long together. Now and then, and when nothing is left, it empties partitions of the inbox.
 pub(crate) fn apply_for(time: Duration) -> Outcome {
     Spi::connect_mut(|client| {
         let (has_work, rotates) = (inbox::has_work(client), inbox_partitions::rotation_is_due());
@@ -112,6 +113,9 @@ pub(crate) fn apply_for(time: Duration) -> Outcome {
             pgrx::check_for_interrupts!();
         }
         transaction.finish(client);
+        if outcome.is_drained {
+            inbox_partitions::rotate(client);
+        }
         outcome
     })
 }
@@ -121,6 +125,7 @@ impl Outcome {
         self.sent_at.extend(&batch.sent_at);
         self.batches += i64::from(batch.counts.events > 0);
         self.more = batch.more;
+        self.is_drained = batch.counts.events == 0;
     }
 }
 
@@ -154,19 +159,25 @@ fn apply(
             "Leave it out to apply everything that waits.",
         );
     }
-    let counts = apply_waiting(max_events.map(i64::from));
+    let counts = apply_waiting(max_events.map(i64::from), |_| ());
     TableIterator::once((counts.events, counts.upserted, counts.deleted, counts.stale, counts.dead_lettered))
 }
 
-/// Applies what waits, batch by batch, up to `max_events` messages.
-fn apply_waiting(max_events: Option<i64>) -> Counts {
+/// Applies what waits, batch by batch, up to `max_events` messages. `check` is told how many are applied, at first none and
+/// then after each batch.
+fn apply_waiting(max_events: Option<i64>, check: impl Fn(i64)) -> Counts {
     Spi::connect_mut(|client| {
         let mut total = Counts::default();
         lock_progress_or_raise(client);
         let mut transaction = Transaction::begin(client);
         let mut reader = Reader::new(Extent::All(max_events.unwrap_or(i64::MAX)));
+        let mut is_drained = false;
+        check(0);
         while let Some(batch) = reader.next() {
-            total.add(transaction.apply_batch(batch).counts);
+            let counts = transaction.apply_batch(batch).counts;
+            is_drained = counts.events == 0;
+            total.add(counts);
+            check(total.events);
             pgrx::check_for_interrupts!();
         }
         transaction.finish(client);
@@ -174,6 +185,10 @@ fn apply_waiting(max_events: Option<i64>) -> Counts {
             while enrich::work_off(client) {
                 pgrx::check_for_interrupts!();
             }
+        }
+        // The last thing that is done: it keeps readers of the inbox waiting until the transaction ends.
+        if is_drained {
+            inbox_partitions::rotate(client);
         }
         total
     })
@@ -196,17 +211,17 @@ fn flush(timeout: default!(Option<Interval>, "'1 minute'")) -> bool {
     let seconds = seconds.and_then(|seconds| f64::try_from(seconds).ok()).unwrap_or(60.0).max(0.0);
     let deadline = Instant::now() + Duration::from_secs_f64(seconds.min(86_400.0 * 365.0));
     // The inbox as this call sees it: what arrives later is not waited for, only applied in passing.
-    let mut applied = 0;
     let waiting = waiting();
-    while inbox::has_unapplied() && applied < waiting {
-        if Instant::now() >= deadline {
-            sql_error::raise(
-                PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
-                format!("{} of {waiting} messages are not applied within the timeout", waiting - applied),
-                "Look at cdc.stat_streams for what is pending, or call cdc.flush() with a longer timeout.",
-            );
-        }
-        applied += apply_waiting(Some(i64::from(BATCH_SIZE.get()))).events;
+    if waiting > 0 {
+        apply_waiting(Some(waiting), |applied| {
+            if Instant::now() >= deadline && inbox::has_unapplied() {
+                sql_error::raise(
+                    PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                    format!("{} of {waiting} messages are not applied within the timeout", waiting - applied),
+                    "Look at cdc.stat_streams for what is pending, or call cdc.flush() with a longer timeout.",
+                );
+            }
+        });
     }
     while enrich::work_off_step() && Instant::now() < deadline {
         pgrx::check_for_interrupts!();

@@ -15,6 +15,7 @@ use super::target_plans::TargetPlans;
 use crate::inbox;
 use crate::messages::Messages;
 use crate::settings;
+use crate::sql_error::raise;
 
 self_cell!(
     /// Messages, and what was made of them.
@@ -113,12 +114,9 @@ impl Reader {
         batch
     }
 
-    /// Reads the next batch and has it prepared, unless there is no thread to be had.
+    /// Reads the next batch and has it prepared, if there is a thread to be had.
     fn read_ahead(&mut self) {
-        if !settings::PREPARE_AHEAD.get() {
-            return;
-        }
-        if self.thread.is_none() {
+        if self.thread.is_none() && settings::PREPARE_AHEAD.get() {
             self.thread = PreparingThread::start();
         }
         if self.thread.is_none() {
@@ -174,7 +172,7 @@ impl PreparingThread {
 
 /// Only a panic ends the thread early.
 fn has_ended() -> ! {
-    crate::sql_error::raise(
+    raise(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         "the thread that prepares messages has ended",
         "The server's log tells why. Set pg_cdc_ods.prepare_ahead to off to do without it, and report this.",

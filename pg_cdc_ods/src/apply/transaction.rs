@@ -12,7 +12,6 @@ use super::target_cache::KeepsTargets;
 use super::{Counts, dead_letters, progress};
 use crate::aggregate::advance_clock;
 use crate::enrich::{Collecting, refresh_dirty};
-use crate::inbox_partitions;
 use crate::messages::Message;
 use crate::sql_error::spi_failed;
 
@@ -43,14 +42,13 @@ impl Transaction {
         Self { collecting: Collecting::begin(client), newest: None, _keeps_targets: KeepsTargets::begin() }
     }
 
-    /// Applies a batch from the inbox and records that; with nothing to apply there is time to empty partitions.
+    /// Applies a batch from the inbox and records that.
     pub(super) fn apply_batch(&mut self, mut batch: ReadBatch) -> AppliedBatch {
         let more = batch.more;
         // A connection of its own, which frees the memory of the batch.
         Spi::connect_mut(|client| {
             batch.prepared.with_dependent_mut(|messages, prepared| {
                 if messages.is_empty() {
-                    inbox_partitions::rotate(client);
                     return AppliedBatch { counts: Counts::default(), sent_at: Vec::new(), more };
                 }
                 let applied = self.apply(client, prepared);
