@@ -186,6 +186,7 @@ impl Read {
         if left > 0 {
             let rows = plan_cache::update(client, sql, &[left.into()])
                 .unwrap_or_else(|error| spi_failed("cannot read cdc.inbox", &error));
+            self.messages.reserve(rows.len(), rows.bytes().min(batch_bytes));
             for values in rows.iter().map(Row::values::<MESSAGE_COLUMNS>) {
                 self.messages.push(&values);
                 self.last = (values.word(1).unwrap_or_default(), values.word(2).unwrap_or_default());

@@ -36,6 +36,9 @@ impl<'m> Message<'m> {
     }
 }
 
+/// Bytes that the texts of a message mostly have.
+const TEXT_BYTES: usize = 64;
+
 /// Messages in their order.
 #[derive(Default)]
 pub(crate) struct Messages {
@@ -57,6 +60,13 @@ struct Stored {
 }
 
 impl Messages {
+    /// Takes memory for further messages, and about so many bytes of payloads, at once instead of bit by bit.
+    pub(crate) fn reserve(&mut self, messages: usize, payload_bytes: usize) {
+        self.all.reserve(messages);
+        self.texts.reserve(messages * TEXT_BYTES);
+        self.payloads.reserve(payload_bytes);
+    }
+
     /// Adds the message in a row with the columns `_, seq, stream, topic, payload, headers, received_at, sent_at,
     /// message_id`.
     pub(crate) fn push(&mut self, row: &Values<'_, MESSAGE_COLUMNS>) {

@@ -62,6 +62,12 @@ impl Rows<'_> {
         })
     }
 
+    /// The bytes that the rows take, without what lies elsewhere because it is large.
+    pub(crate) fn bytes(&self) -> usize {
+        // SAFETY: a tuple of the table.
+        self.iter().map(|row| unsafe { (*row.tuple).t_len as usize }).sum()
+    }
+
     /// The first column of the first row; `None` if it is NULL or there is no row.
     ///
     /// # Errors
