@@ -28,6 +28,7 @@ fn what_gathers_during_a_request_goes_with_the_next() {
     owner.submit([keyed(1, "a")]);
     receiver.wait_until(PATIENCE, |observed| observed.in_flight == 1).unwrap();
     owner.submit((2..=4).map(|id| keyed(id, "a")));
+    owner.wait_for_waiting(3);
     gate.open();
     let outcomes = owner.finish();
     assert!(outcomes.values().all(|outcome| outcome.fate == Fate::Delivered));
@@ -48,6 +49,7 @@ fn a_batch_is_no_larger_than_allowed() {
     owner.submit([delivery(1)]);
     receiver.wait_until(PATIENCE, |observed| observed.in_flight == 1).unwrap();
     owner.submit((2..=21).map(delivery));
+    owner.wait_for_waiting(20);
     gate.open();
     owner.finish();
     assert_eq!(sizes(&receiver), [1, 8, 8, 4]);
@@ -94,6 +96,7 @@ fn a_refusal_of_the_endpoint_itself_is_not_asked_for_again() {
     owner.submit([delivery(1)]);
     receiver.wait_until(PATIENCE, |observed| observed.in_flight == 1).unwrap();
     owner.submit((2..=9).map(delivery));
+    owner.wait_for_waiting(8);
     gate.open();
     let outcomes = owner.finish();
     assert!((2..=9).all(|id| matches!(outcomes[&id].fate, Fate::Dead { .. })), "{outcomes:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver as Wakeups, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cdc_push::{
     AddressPolicy, Backoff, Delivery, Endpoint, EndpointOptions, EndpointStatus, Engine, EngineOptions,
@@ -95,6 +95,15 @@ impl Owner {
             outcomes.extend(self.fetch().into_iter().map(|outcome| (outcome.id, outcome)));
         }
         outcomes
+    }
+
+    /// Waits until so many deliveries wait in the engine for those before them.
+    pub(crate) fn wait_for_waiting(&self, deliveries: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.status().waiting != deliveries {
+            assert!(Instant::now() < deadline, "{deliveries} should wait: {:?}", self.status());
+            std::thread::yield_now();
+        }
     }
 
     /// Submits one delivery, and waits for its outcome.
