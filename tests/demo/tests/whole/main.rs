@@ -25,12 +25,18 @@ fn running(options: &[&str]) -> anyhow::Result<Option<(Demo, Processes)>> {
         return Ok(None);
     }
     let mut demo = Demo::start(options, &[])?;
-    demo.read_until(|line| line.trim_start().starts_with("0:00"))?;
+    demo.read_until(begins_with_time)?;
     let started = Processes::below(demo.pid())?;
     for name in ["postgres", "smf-loopback", "cdc-bridge run", "cdc-bridge generate"] {
         assert!(started.find(name).is_some(), "no {name} among {started:?}");
     }
     Ok(Some((demo, started)))
+}
+
+/// Whether it is a line of numbers: they begin with the time since publishing began, as in `0:04`.
+fn begins_with_time(line: &str) -> bool {
+    let time = line.split_whitespace().next().and_then(|word| word.split_once(':'));
+    time.is_some_and(|(minutes, seconds)| [minutes, seconds].iter().all(|part| part.parse::<u32>().is_ok()))
 }
 
 /// The number in the account's line of this name.
