@@ -60,6 +60,9 @@ async fn counts(client: &Client, endpoint: &str) -> anyhow::Result<(i64, i64, i6
 
 const EMPTY: &str = "select count(*) = 0 from cdc.outbox";
 
+/// Options of an endpoint that is tried on through any number of faults. The breaker would only make a test slower.
+const TRYING_ON: &str = ", max_attempts => 100, breaker_failures => 1000000";
+
 /// The versions that the receiver took of each order, in the order of their coming; an event that it knows counts not.
 fn versions(observed: &Observed) -> BTreeMap<i64, Vec<i64>> {
     let mut known = HashSet::new();
@@ -111,13 +114,10 @@ async fn a_change_arrives_as_an_event_with_its_credentials() -> anyhow::Result<(
 
 #[tokio::test]
 async fn through_faults_nothing_is_lost_or_out_of_order_and_all_is_accounted_for() -> anyhow::Result<()> {
-    // The breaker stays out of this test: it would only make it slower.
-    let options = ", timeout => '300 ms', max_attempts => 100, breaker_failures => 1000000";
-    let (_cluster, client, receiver) = stage(options).await?;
+    let (_cluster, client, receiver) = stage(TRYING_ON).await?;
     let faults = [
         Answer::status(503),
         Answer::status(429),
-        Answer::hang(),
         Answer::reset_connection(),
         Answer::status(408),
         Answer::status(500),
@@ -138,6 +138,23 @@ async fn through_faults_nothing_is_lost_or_out_of_order_and_all_is_accounted_for
     println!("{by_status:?}; delivered {delivered}, retried {retried}, dead {dead}");
     assert_eq!((delivered, retried, dead), (100, 60, 0));
     assert_eq!(receiver.observed().total, 160);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_answered_in_time_is_sent_again_and_nothing_is_lost_or_out_of_order() -> anyhow::Result<()>
+{
+    let (_cluster, client, receiver) = stage(&format!("{TRYING_ON}, timeout => '1 s'")).await?;
+    receiver.answer_next(vec![Answer::hang(); 6]);
+    change_orders(&client, 1..=10).await?;
+    let observed = receiver
+        .wait_until(PATIENCE, |observed| versions(observed).values().map(Vec::len).sum::<usize>() == 100)?;
+    assert_complete(&observed, 10);
+    wait_for(&client, EMPTY).await?;
+    let (delivered, retried, dead) = counts(&client, "shop").await?;
+    assert_eq!((delivered, dead), (100, 0));
+    // More if other answers take as long, too.
+    assert!(retried >= 6, "{retried} attempts were repeated");
     Ok(())
 }
 
