@@ -1,7 +1,6 @@
 //! The push worker delivers what the outbox holds: in order for each key, through faults, and at least once.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use e2e::PATIENCE;
 use harness::cluster::Cluster;
@@ -238,7 +237,7 @@ async fn a_dead_endpoint_delays_neither_apply_nor_another_endpoint() -> anyhow::
     let (_cluster, client, receiver) = stage("").await?;
     let dead = Receiver::start(Options::default())?;
     dead.answer_always(Answer::hang());
-    make_endpoint(&client, "dead", &dead.url("/api/v1/events"), ", timeout => '30 s'").await?;
+    make_endpoint(&client, "dead", &dead.url("/api/v1/events"), ", timeout => '1 hour'").await?;
     client
         .batch_execute(
             "select cdc.route('orders to nobody', 'orders', 'true', 'endpoint:dead');
@@ -250,7 +249,7 @@ async fn a_dead_endpoint_delays_neither_apply_nor_another_endpoint() -> anyhow::
         format('{\"op\":\"c\",\"after\":{\"ORDER_ID\":%s,\"VERSION\":1},\"source\":{\"scn\":\"%s\"}}', n, n))
         from generate_series(1, 3000) as n";
     client.query(event, &[]).await?;
-    receiver.wait_until(Duration::from_secs(25), |observed| observed.taken().count() == 3000)?;
+    receiver.wait_until(PATIENCE, |observed| observed.taken().count() == 3000)?;
     let row = client
         .query_one("select waiting + in_flight, delivered from cdc.stat_endpoints where name = 'dead'", &[])
         .await?;
