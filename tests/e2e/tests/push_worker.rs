@@ -1,6 +1,7 @@
 //! The push worker delivers what the outbox holds: in order for each key, through faults, and at least once.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
 
 use e2e::PATIENCE;
 use harness::cluster::Cluster;
@@ -260,8 +261,9 @@ async fn a_dead_endpoint_delays_neither_apply_nor_another_endpoint() -> anyhow::
 #[tokio::test]
 async fn an_open_breaker_is_shown_spares_attempts_and_closes_by_itself() -> anyhow::Result<()> {
     let (_cluster, client, receiver) =
-        stage(", breaker_failures => 3, breaker_open => '1 s', max_attempts => 5").await?;
+        stage(", breaker_failures => 3, breaker_open => '1 s', max_attempts => 100").await?;
     receiver.answer_always(Answer::status(503));
+    let begun = Instant::now();
     change_orders(&client, 1..=2).await?;
     wait_for(&client, "select breaker = 'open' from cdc.stat_endpoints").await?;
     receiver.answer_always(Answer::default());
@@ -269,7 +271,11 @@ async fn an_open_breaker_is_shown_spares_attempts_and_closes_by_itself() -> anyh
     assert_complete(&observed, 2);
     wait_for(&client, "select breaker = 'closed' and waiting + in_flight = 0 from cdc.stat_endpoints")
         .await?;
-    assert_eq!(counts(&client, "shop").await?.2, 0);
+    let refused = receiver.observed().total.cast_signed() - 20;
+    assert_eq!(counts(&client, "shop").await?, (20, refused, 0));
+    // The third failure opens it; three more requests may be under way then. After that, one may probe each second.
+    let probes = begun.elapsed().as_secs().cast_signed();
+    assert!(refused <= 3 + 3 + probes, "{refused} attempts, of which at most {probes} were probes");
     Ok(())
 }
 
