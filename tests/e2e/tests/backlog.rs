@@ -48,23 +48,37 @@ async fn assert_verified(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A change of all orders that is being worked off: half of it at most, until `hold` ends.
+struct FanOut {
+    client: Client,
+    /// Has locked an enriched row in the middle, which the worker waits for when it comes there.
+    hold: Client,
+}
+
 /// Begins to work off a change of all orders, and comes back when a part of it is done.
-async fn begin(cluster: &Cluster) -> anyhow::Result<Client> {
+async fn begin(cluster: &Cluster) -> anyhow::Result<FanOut> {
     let client = cluster.connect("postgres").await?;
     client.batch_execute(SET_UP).await?;
     fill(&client).await?;
     wait_for(&client, &all_have_category("Home")).await?;
     wait_for(&client, NOTHING_WAITS).await?;
     client.batch_execute("alter system set pg_cdc_ods.enrich_step = 100").await?;
-    client.batch_execute("select pg_reload_conf(); update cdc_products set category = 'Light'").await?;
+    // After a restart the worker has the setting, too.
+    cluster.stop_server(StopMode::Fast)?;
+    cluster.start_server()?;
+
+    let (client, hold) = (cluster.connect("postgres").await?, cluster.connect("postgres").await?);
+    let middle = format!("begin; select from cdc_orders_enriched where order_id = {} for update", ORDERS / 2);
+    hold.batch_execute(&middle).await?;
+    client.batch_execute("update cdc_products set category = 'Light'").await?;
     wait_for(&client, "select exists (select from cdc.enrich_backlog where last_key is not null)").await?;
-    Ok(client)
+    Ok(FanOut { client, hold })
 }
 
 #[tokio::test]
 async fn a_server_that_crashes_while_a_fan_out_is_worked_off_goes_on_with_it() -> anyhow::Result<()> {
     let cluster = Cluster::start()?;
-    begin(&cluster).await?;
+    let _fan_out = begin(&cluster).await?;
 
     cluster.stop_server(StopMode::Immediate)?;
     cluster.start_server()?;
@@ -78,11 +92,12 @@ async fn a_server_that_crashes_while_a_fan_out_is_worked_off_goes_on_with_it() -
 #[tokio::test]
 async fn events_are_applied_while_a_fan_out_is_worked_off() -> anyhow::Result<()> {
     let cluster = Cluster::start()?;
-    let client = begin(&cluster).await?;
+    let FanOut { client, hold } = begin(&cluster).await?;
 
     let order = ORDERS + 1;
     let event = format!(r#"{{"op":"c","after":{{"ORDER_ID":{order}}},"source":{{"scn":"1"}}}}"#);
     client.query("select cdc.ingest('cdc/oracle/SALES/ORDERS/insert', $1)", &[&event]).await?;
+    hold.batch_execute("commit").await?;
 
     wait_for(&client, &format!("select exists (select from cdc_orders_enriched where order_id = {order})"))
         .await?;
