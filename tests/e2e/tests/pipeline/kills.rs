@@ -5,9 +5,11 @@ use std::time::Duration;
 use e2e::{EVERY_FAULT, PATIENCE, Pipeline, Traffic};
 use harness::process::ManagedProcess;
 use harness::wait_until;
+use nix::errno::Errno;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tokio_postgres::Client;
 
 /// Messages a second well below what the bridge moves, so that it mostly waits for more, as in production.
 const PER_MINUTE: u32 = 90_000;
@@ -50,14 +52,35 @@ impl Killer<'_> {
 
     async fn kill_a_backend(&mut self) -> anyhow::Result<()> {
         let client = self.pipeline.connect().await?;
-        let backends = client.query(BACKENDS, &[]).await?;
-        let chosen = &backends[self.rng.random_range(0..backends.len())];
-        self.pipeline.cluster().kill_backend(chosen.get(0))?;
-        println!("killed the {}", chosen.get::<_, String>(1));
-        // Until then the server has not noticed, and would let the next session in only to end it.
-        let ended = async || Ok(client.is_closed().then_some(()));
-        wait_until(PATIENCE, "the server ends all sessions", ended).await
+        loop {
+            let backends = client.query(BACKENDS, &[]).await?;
+            let chosen = &backends[self.rng.random_range(0..backends.len())];
+            let pid = chosen.get(0);
+            // It may have ended by itself since, without a trace or with nobody yet who has waited for it.
+            match self.pipeline.cluster().kill_backend(pid) {
+                Err(error) if error.downcast_ref() == Some(&Errno::ESRCH) => continue,
+                outcome => outcome?,
+            }
+            if crashes(&client, pid).await? {
+                println!("killed the {}", chosen.get::<_, String>(1));
+                return Ok(());
+            }
+        }
     }
+}
+
+/// Waits until the server has noticed that a process was killed, and ends all sessions: before that it would let the next
+/// session in only to end it. False if the process has ended by itself.
+async fn crashes(client: &Client, pid: i32) -> anyhow::Result<bool> {
+    wait_until(PATIENCE, "the server ends all sessions", async || {
+        if client.is_closed() {
+            return Ok(Some(true));
+        }
+        // A session that is being ended does not answer.
+        let listed = client.query_opt("select from pg_stat_activity where pid = $1", &[&pid]).await;
+        Ok(listed.is_ok_and(|process| process.is_none()).then_some(false))
+    })
+    .await
 }
 
 /// With these victims in a random order, while messages of every fault are published without an end.
