@@ -23,7 +23,7 @@ pub use pipeline::Pipeline;
 use std::time::Duration;
 
 /// Longer than anything that a test waits for, on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The seed of a test that plays faults at random: `PG_CDC_ODS_TEST_SEED`, or another one each time. It is printed.
 ///

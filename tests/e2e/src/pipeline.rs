@@ -223,7 +223,7 @@ impl Pipeline {
         let status = bridge.terminate(PATIENCE)?;
         ensure!(status.success(), "the bridge ended with {status}:\n{}", bridge.log_tail());
         let client = self.connect().await?;
-        client.query_one("select cdc.flush()", &[]).await?;
+        client.query_one("select cdc.flush(make_interval(secs => $1))", &[&PATIENCE.as_secs_f64()]).await?;
         self.ensure_balanced(&client, published).await?;
         published.ensure_applied(&client).await
     }

@@ -14,7 +14,7 @@ use crate::process::ManagedProcess;
 use crate::wait::wait_until;
 
 /// Longest that it may take to bind to its queue.
-const BIND_PATIENCE: Duration = Duration::from_secs(30);
+const BIND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the bridge writes to, and as whom.
 #[derive(Debug, Clone, Copy)]

@@ -21,8 +21,8 @@ pub const QUEUE: &str = "cdc-oracle";
 /// What it is subscribed to: all topics of the generator.
 const SUBSCRIPTION: &str = "cdc/oracle/>";
 
-/// Longest that starting or stopping may take; both are a matter of milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest that starting or stopping may take, on a slow machine; both are a matter of milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running broker and a connection to its control port.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::process::ManagedProcess;
 use crate::wait::wait_until;
 
 /// Longest that it may take to log in.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
+const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the summary at the end of its log begins with.
 const SUMMARY: &str = "generate: published=";

@@ -219,7 +219,7 @@ fn spawn_on_lasting_thread(command: Command) -> Spawned {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn shell(script: &str, folder: &Path) -> ManagedProcess {
         let mut command = Command::new("sh");

@@ -25,7 +25,7 @@ use installation::Installation;
 pub const SUPERUSER: &str = "postgres";
 
 /// Longest that a server may take to start, recovery included, or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Time between two looks at whether the server is ready.
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -18,7 +18,7 @@ use smf_loopback::wire::trmsg::Publish;
 use smf_loopback::{Broker, BrokerHandle, Config, QueueConfig};
 
 /// Far longer than any answer takes; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
