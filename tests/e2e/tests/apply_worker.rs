@@ -52,6 +52,16 @@ async fn worker_pid(client: &Client) -> anyhow::Result<i32> {
     wait_until(PATIENCE, "there is an apply worker", pid).await
 }
 
+/// Ends the only session in the database `shop`, and connects to another one when it has ended.
+async fn leave(cluster: &Cluster, client: Client) -> anyhow::Result<Client> {
+    drop(client);
+    let admin = cluster.connect("postgres").await?;
+    let ended = "select not exists (select from pg_stat_activity
+                                     where datname = 'shop' and backend_type = 'client backend')";
+    wait_for(&admin, ended).await?;
+    Ok(admin)
+}
+
 /// Waits until the server has ended the sessions of before its crash, then connects as soon as it has recovered.
 async fn reconnect(cluster: &Cluster, lost: &Client) -> anyhow::Result<Client> {
     let closed = async || Ok(lost.is_closed().then_some(()));
@@ -113,8 +123,7 @@ async fn an_extension_dropped_in_the_middle_of_a_batch_and_made_again_at_once_ha
 async fn a_database_with_a_running_worker_can_be_renamed_and_goes_on() -> anyhow::Result<()> {
     let (cluster, client) = shop().await?;
     ensure_worker_applies(&client, 1..=100).await?;
-    drop(client);
-    let admin = cluster.connect("postgres").await?;
+    let admin = leave(&cluster, client).await?;
     admin.batch_execute("alter database shop rename to store").await?;
     ensure_worker_applies(&cluster.connect("store").await?, 101..=200).await
 }
@@ -123,8 +132,7 @@ async fn a_database_with_a_running_worker_can_be_renamed_and_goes_on() -> anyhow
 async fn a_database_with_a_running_worker_can_be_dropped_and_made_again() -> anyhow::Result<()> {
     let (cluster, client) = shop().await?;
     ensure_worker_applies(&client, 1..=100).await?;
-    drop(client);
-    let admin = cluster.connect("postgres").await?;
+    let admin = leave(&cluster, client).await?;
     admin.batch_execute("drop database shop").await?;
     admin.batch_execute("create database shop").await?;
     let client = cluster.connect("shop").await?;

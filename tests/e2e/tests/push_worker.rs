@@ -336,6 +336,9 @@ async fn the_worker_comes_with_the_first_endpoint_and_goes_with_the_last_or_its_
     .await?;
     drop(client);
     let admin = cluster.connect("template1").await?;
+    let ended = "select not exists (select from pg_stat_activity
+                                     where datname = 'postgres' and backend_type = 'client backend')";
+    wait_for(&admin, ended).await?;
     admin.batch_execute("drop database postgres").await?;
     Ok(())
 }
