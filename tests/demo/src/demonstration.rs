@@ -29,11 +29,11 @@ const INTERVAL_AT_END: Duration = Duration::from_millis(200);
 const GENERATOR_PATIENCE: Duration = Duration::from_secs(40);
 
 /// The waiting for what is under way ends when nothing has been applied for so long.
-const STANDSTILL: Duration = Duration::from_secs(20);
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// Longest wait for an alert when nothing moves any more; it is accounted for as missing then. The receiver answers at
 /// once, so that an alert is not tried again.
-const ALERT_PATIENCE: Duration = Duration::from_secs(5);
+const ALERT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the whole demonstration.
 ///
