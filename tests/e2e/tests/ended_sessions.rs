@@ -33,6 +33,9 @@ async fn a_session_that_is_ended_while_it_applies_harms_no_other() -> anyhow::Re
         client.batch_execute(statement).await?;
     }
     client.execute(FILL, &[&(NOTES as i32)]).await?;
+    // A session that is ended late waits for this one at its last row.
+    let hold = cluster.connect("postgres").await?;
+    hold.batch_execute(&format!("begin; insert into notes (id) values ({NOTES})")).await?;
     for pages in [1, 20, 50, 100] {
         let applying = cluster.connect("postgres").await?;
         let pid: i32 = applying.query_one("select pg_backend_pid()", &[]).await?.get(0);
@@ -43,6 +46,7 @@ async fn a_session_that_is_ended_while_it_applies_harms_no_other() -> anyhow::Re
         client.execute("select pg_terminate_backend($1, 60000)", &[&pid]).await?;
         assert!(apply.await?.is_err(), "it had ended before it was ended");
     }
+    hold.batch_execute("rollback").await?;
     // This session would have been ended, too, if the server had restarted after a crash.
     let applied: i64 = client.query_one("select events from cdc.apply()", &[]).await?.get(0);
     let rows: i64 = client.query_one("select count(*) from notes", &[]).await?.get(0);
