@@ -8,7 +8,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 /// Messages read and written at once.
 pub(crate) static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// Payload bytes from which a batch takes no further message, in kB.
-pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+pub(crate) static BATCH_BYTES_KB: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024);
 /// How long the apply worker puts full batches into one transaction, in milliseconds.
 pub(crate) static TRANSACTION_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 /// Whether a thread prepares the next batch while one is written.
@@ -107,7 +107,7 @@ pub(crate) fn init() {
     GucRegistry::define_bool_guc(
         c"pg_cdc_ods.prepare_ahead",
         c"Whether a thread decodes the next full batch while one is written.",
-        c"It takes a second core, and the memory of a second batch.",
+        c"It takes a second core, and the memory of two more batches.",
         &PREPARE_AHEAD,
         GucContext::Suset,
         GucFlags::default(),

@@ -108,8 +108,9 @@ pub(crate) fn apply_for(time: Duration) -> Outcome {
         let mut outcome = Outcome::default();
         let mut transaction = Transaction::begin(client);
         let mut reader = Reader::new(Extent::Full(time));
-        while let Some(batch) = reader.next() {
-            outcome.add(&transaction.apply_batch(batch));
+        while let Some(mut batch) = reader.next() {
+            outcome.add(&transaction.apply_batch(&mut batch));
+            reader.give_back(batch);
             pgrx::check_for_interrupts!();
         }
         transaction.finish(client);
@@ -173,8 +174,9 @@ fn apply_waiting(max_events: Option<i64>, check: impl Fn(i64)) -> Counts {
         let mut reader = Reader::new(Extent::All(max_events.unwrap_or(i64::MAX)));
         let mut is_drained = false;
         check(0);
-        while let Some(batch) = reader.next() {
-            let counts = transaction.apply_batch(batch).counts;
+        while let Some(mut batch) = reader.next() {
+            let counts = transaction.apply_batch(&mut batch).counts;
+            reader.give_back(batch);
             is_drained = counts.events == 0;
             total.add(counts);
             check(total.events);

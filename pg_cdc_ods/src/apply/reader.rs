@@ -2,7 +2,7 @@
 //! PostgreSQL.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use cdc_push::spawn_without_signals;
@@ -96,6 +96,13 @@ impl Reader {
         Some(batch)
     }
 
+    /// Takes a batch back that was applied: its many pieces of memory are freed by the thread, if there is one.
+    pub(super) fn give_back(&self, batch: ReadBatch) {
+        if let Some(thread) = &self.thread {
+            thread.begin(Job::Free(batch.prepared));
+        }
+    }
+
     /// The most messages of the next batch.
     fn limit(&self) -> i64 {
         let batch_size = i64::from(settings::BATCH_SIZE.get());
@@ -124,34 +131,39 @@ impl Reader {
         }
         let inbox::Batch { messages, is_full, more } = self.read();
         if let Some(thread) = &self.thread {
-            thread.begin(Job { messages, limits: Limits::current(), plans: target_cache::plans() });
+            thread.begin(Job::Prepare(messages, Limits::current(), target_cache::plans()));
             self.ahead = Some((is_full, more));
         }
     }
 }
 
 /// What the thread is given.
-struct Job {
-    messages: Messages,
-    limits: Limits,
-    plans: Option<Arc<TargetPlans>>,
+enum Job {
+    Prepare(Messages, Limits, Option<Arc<TargetPlans>>),
+    Free(PreparedMessages),
 }
 
 /// A thread that prepares one batch after another; it ends with this value.
 struct PreparingThread {
-    jobs: SyncSender<Job>,
+    jobs: Sender<Job>,
     done: Receiver<PreparedMessages>,
 }
 
 impl PreparingThread {
     /// `None` if the system has no thread to spare.
     fn start() -> Option<Self> {
-        let (jobs, inbound) = sync_channel::<Job>(1);
-        let (outbound, done) = sync_channel(1);
+        let (jobs, inbound) = channel();
+        let (outbound, done) = channel();
         let work = move || {
-            for Job { messages, limits, plans } in inbound {
-                if outbound.send(PreparedMessages::prepare(messages, limits, plans)).is_err() {
-                    return;
+            for job in inbound {
+                match job {
+                    Job::Prepare(messages, limits, plans) => {
+                        let prepared = PreparedMessages::prepare(messages, limits, plans);
+                        if outbound.send(prepared).is_err() {
+                            return;
+                        }
+                    }
+                    Job::Free(prepared) => drop(prepared),
                 }
             }
         };

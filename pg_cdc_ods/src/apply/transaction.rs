@@ -43,7 +43,7 @@ impl Transaction {
     }
 
     /// Applies a batch from the inbox and records that.
-    pub(super) fn apply_batch(&mut self, mut batch: ReadBatch) -> AppliedBatch {
+    pub(super) fn apply_batch(&mut self, batch: &mut ReadBatch) -> AppliedBatch {
         let more = batch.more;
         // A connection of its own, which frees the memory of the batch.
         Spi::connect_mut(|client| {
