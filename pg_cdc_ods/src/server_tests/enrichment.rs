@@ -244,4 +244,26 @@ mod tests {
         );
         assert_verified("orders_enriched");
     }
+
+    #[pg_test]
+    fn of_the_orders_only_those_of_changed_customers_are_read() {
+        preset();
+        Spi::run(
+            "insert into cdc_customers (customer_id, name) select n, 'Ann' from generate_series(1, 1000) n;
+             insert into cdc_orders (order_id, customer_id) select n, n % 1000 + 1 from generate_series(1, 20000) n",
+        )
+        .unwrap();
+        apply();
+        Spi::run("analyze cdc_customers, cdc_orders").unwrap();
+        let rows_read = || {
+            let sql = "select coalesce(idx_tup_fetch, 0) + seq_tup_read from pg_stat_xact_user_tables
+                        where relid = 'cdc_orders'::regclass";
+            one::<i64>(sql).unwrap()
+        };
+        let before = rows_read();
+        Spi::run("update cdc_customers set name = 'Bo' where customer_id <= 120").unwrap();
+        let read = rows_read() - before;
+        // Twenty orders of each, for the row before and the row after.
+        assert!((2400..=4800).contains(&read), "{read} orders are read");
+    }
 }
