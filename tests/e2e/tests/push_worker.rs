@@ -112,6 +112,16 @@ async fn a_change_arrives_as_an_event_with_its_credentials() -> anyhow::Result<(
     Ok(())
 }
 
+/// Has ten orders and their changes delivered, all in order; returns what `counts` says of them.
+async fn deliver_ten_orders(client: &Client, receiver: &Receiver) -> anyhow::Result<(i64, i64, i64)> {
+    change_orders(client, 1..=10).await?;
+    let observed = receiver
+        .wait_until(PATIENCE, |observed| versions(observed).values().map(Vec::len).sum::<usize>() == 100)?;
+    assert_complete(&observed, 10);
+    wait_for(client, EMPTY).await?;
+    counts(client, "shop").await
+}
+
 #[tokio::test]
 async fn through_faults_nothing_is_lost_or_out_of_order_and_all_is_accounted_for() -> anyhow::Result<()> {
     let (_cluster, client, receiver) = stage(TRYING_ON).await?;
@@ -123,12 +133,7 @@ async fn through_faults_nothing_is_lost_or_out_of_order_and_all_is_accounted_for
         Answer::status(500),
     ];
     receiver.answer_next(faults.iter().cycle().take(60).cloned());
-    change_orders(&client, 1..=10).await?;
-    let observed = receiver
-        .wait_until(PATIENCE, |observed| versions(observed).values().map(Vec::len).sum::<usize>() == 100)?;
-    assert_complete(&observed, 10);
-    wait_for(&client, EMPTY).await?;
-    let (delivered, retried, dead) = counts(&client, "shop").await?;
+    let (delivered, retried, dead) = deliver_ten_orders(&client, &receiver).await?;
     let mut by_status: BTreeMap<String, usize> = BTreeMap::new();
     receiver
         .observed()
@@ -146,12 +151,7 @@ async fn what_is_not_answered_in_time_is_sent_again_and_nothing_is_lost_or_out_o
 {
     let (_cluster, client, receiver) = stage(&format!("{TRYING_ON}, timeout => '1 s'")).await?;
     receiver.answer_next(vec![Answer::hang(); 6]);
-    change_orders(&client, 1..=10).await?;
-    let observed = receiver
-        .wait_until(PATIENCE, |observed| versions(observed).values().map(Vec::len).sum::<usize>() == 100)?;
-    assert_complete(&observed, 10);
-    wait_for(&client, EMPTY).await?;
-    let (delivered, retried, dead) = counts(&client, "shop").await?;
+    let (delivered, retried, dead) = deliver_ten_orders(&client, &receiver).await?;
     assert_eq!((delivered, dead), (100, 0));
     // More if other answers take as long, too.
     assert!(retried >= 6, "{retried} attempts were repeated");
