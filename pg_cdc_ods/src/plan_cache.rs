@@ -54,19 +54,10 @@ const BY_INDEX: [(&CStr, &CStr); 8] = [
     (c"enable_memoize", c"off"),
 ];
 
-/// The same where rows without an index may be joined by a hash table. If pages cost nothing, to look up a part of a table
-/// is cheaper than to read all of it for a hash table, however large the part is said to be.
-const BY_INDEX_OR_HASH: [(&CStr, &CStr); 9] = [
-    (c"random_page_cost", c"0"),
-    (c"seq_page_cost", c"0"),
-    (c"jit", c"off"),
-    (c"enable_seqscan", c"off"),
-    (c"enable_bitmapscan", c"off"),
-    (c"enable_mergejoin", c"off"),
-    (c"enable_sort", c"off"),
-    (c"enable_material", c"off"),
-    (c"enable_memoize", c"off"),
-];
+/// What allows hash tables in spite of that. If pages cost nothing, to look up a part of a table is cheaper than to read all
+/// of it for a hash table, however large the part is said to be.
+const OR_HASH: [(&CStr, &CStr); 3] =
+    [(c"enable_hashjoin", c"on"), (c"random_page_cost", c"0"), (c"seq_page_cost", c"0")];
 
 /// Compiling a statement costs more than it saves over the rows of a batch.
 const BY_ESTIMATE: [(&CStr, &CStr); 1] = [(c"jit", c"off")];
@@ -251,7 +242,9 @@ impl Plan {
         };
         match planning {
             Planning::Indexes => with_settings(&BY_INDEX, || planning_for_large_tables(plan)),
-            Planning::IndexesOrHash => with_settings(&BY_INDEX_OR_HASH, || planning_for_large_tables(plan)),
+            Planning::IndexesOrHash => {
+                with_settings(&BY_INDEX, || with_settings(&OR_HASH, || planning_for_large_tables(plan)));
+            }
             Planning::Estimates => with_settings(&BY_ESTIMATE, plan),
         }
     }
